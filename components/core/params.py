@@ -1,0 +1,213 @@
+"""`params.yaml` as one frozen tree. An unknown key is refused with the keys that are allowed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from components.core.errors import Misconfigured
+from components.core.files import write_bytes
+
+
+class Section(BaseModel):
+    """A part of the tree: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Window(Section):
+    """The half-open time window `[start, end)` that a dataset reads; None is unbounded on that side."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Source(Section):
+    """One place that events and items come from.
+
+    `kind` picks the reader; the other keys are the reader's own and checked by it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: Literal["files", "sql", "shop", "ta-feng", "movielens-100k", "complete-journey", "open-bandit"]
+    public: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that belong to the reader."""
+        return dict(self.model_extra or {})
+
+
+class Prepare(Section):
+    """How raw events become bounded interactions."""
+
+    weights: dict[str, float] = {"view": 0.0, "click": 0.0, "cart": 0.0, "purchase": 1.0, "review": 1.0}
+    """An interaction's weight by its event; an event that is not named weighs nothing."""
+    minimum_rating: float | None = None
+    """A rated event below it is not an interaction."""
+    max_items_per_user: int = Field(100, ge=1)
+    """Distinct items that one user may contribute, chosen at random by a keyed hash."""
+
+
+class Split(Section):
+    """Shares of users, by a keyed hash of the user; they sum to 1."""
+
+    train: float = Field(0.8, gt=0)
+    validation: float = Field(0.1, gt=0)
+    test: float = Field(0.1, gt=0)
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise ValueError(f"train + validation + test must be 1, not {self.train + self.validation + self.test:g}")
+        return self
+
+
+class Cap(Section):
+    """The most that one (block, split) account may ever spend: (epsilon, delta)-DP over all releases."""
+
+    epsilon: float = Field(10.0, gt=0)
+    delta: float = Field(1e-6, gt=0, lt=1)
+
+
+class Privacy(Section):
+    """What the ledger enforces."""
+
+    block: Literal["day", "week", "month", "quarter", "year"] = "quarter"
+    cap: Cap = Cap()
+    lifetime_cap: Cap | None = None
+    """None is stated as "unbounded" on every version."""
+
+
+class Training(Section):
+    """What one training spends, all its candidates and its counts included.
+
+    `epsilon` is the whole of the train account's charge; `evaluation_epsilon` that of validation and of test.
+    """
+
+    epsilon: float = Field(3.0, gt=0)
+    evaluation_epsilon: float = Field(2.0, gt=0)
+    max_delta: float = Field(1e-5, gt=0, lt=1)
+    """δ is 1/(10 n⁻) by the lower bound of the noised count, and never above this."""
+    ceiling: bool = True
+    """Train without privacy too, for public sources only."""
+
+
+class Gates(Section):
+    """What a version must meet; every verdict names the value, the limit and the evidence."""
+
+    epsilon: float = Field(3.0, gt=0)
+    delta: float = Field(1e-5, gt=0)
+    gain_over_floor: float = 0.0
+    """Lower bound of the paired ndcg@100 difference to the floor that must be exceeded."""
+    regression_tolerance: float = Field(0.01, ge=0)
+    """How far the lower bound of the paired ndcg@100 difference to the champion may lie below zero."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    bundle_megabytes: float = Field(256.0, gt=0)
+    latency_milliseconds: float = Field(50.0, gt=0)
+
+
+class Promotion(Section):
+    """Who may promote, and how long an approval may be used."""
+
+    approval_days: int = Field(14, ge=1)
+
+
+class Params(Section):
+    """The whole of `params.yaml`."""
+
+    source: str
+    sources: dict[str, Source]
+    window: Window = Window()
+    prepare: Prepare = Prepare()
+    split: Split = Split()
+    privacy: Privacy = Privacy()
+    training: Training = Training()
+    gates: Gates = Gates()
+    promotion: Promotion = Promotion()
+    services: dict[str, dict[str, Any]]
+    """Each service by name, with its own parameters, which the service checks."""
+
+    @model_validator(mode="after")
+    def _source_exists(self) -> Self:
+        if self.source not in self.sources:
+            raise ValueError(f"source {self.source!r} is not one of {sorted(self.sources)}")
+        return self
+
+    @property
+    def chosen_source(self) -> Source:
+        """The source that `source` names."""
+        return self.sources[self.source]
+
+    def but(self, **changes: Any) -> Params:
+        """Return these params with top-level keys replaced, dicts merged, and everything checked again."""
+        return _validate(_merge(self.model_dump(mode="json"), changes), "the overrides")
+
+    def write(self, path: Path) -> Path:
+        """Write the tree to `path` atomically."""
+        return write_bytes(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False).encode())
+
+
+def load(path: Path) -> Params:
+    """Read `path`.
+
+    Raises:
+        Misconfigured: it is missing, is not YAML, or has an unknown key or a value out of range.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise Misconfigured(f"{path} does not exist", next_step="Run from the checkout, or set JALI_ROOT.") from error
+    except yaml.YAMLError as error:
+        raise Misconfigured(f"{path} is not YAML: {error}", next_step="Mend the line that it names.") from error
+    return _validate(tree, str(path))
+
+
+def parse(model: type[BaseModel], tree: Any, where: str) -> Any:
+    """Check `tree` against `model`, turning the first complaint into one sentence that names key and allowed values.
+
+    Raises:
+        Misconfigured: see above.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(the top level)"
+        if first["type"] == "extra_forbidden":
+            allowed = sorted(_allowed_keys(model, first["loc"][:-1]))
+            raise Misconfigured(
+                f"{where} has the unknown key {key}",
+                limit=f"allowed keys {', '.join(allowed)}",
+                next_step="Rename or remove it.",
+            ) from error
+        raise Misconfigured(
+            f"{where}: {key}: {first['msg']}", value=repr(first["input"])[:80], next_step="Mend that key."
+        ) from error
+
+
+def _validate(tree: Any, where: str) -> Params:
+    return parse(Params, tree, where)  # type: ignore[no-any-return]
+
+
+def _allowed_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        merged[key] = (
+            _merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        )
+    return merged

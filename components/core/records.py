@@ -1,0 +1,180 @@
+"""The records that cross rooms, in the order in which a version collects them.
+
+They are released: none holds an un-noised figure of private rows, and a digest of private data is the keyed one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.core.evidence import Record
+
+SPLITS = ("train", "validation", "test")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interval(_Part):
+    """A noised estimate and the bounds that hold it with the stated confidence, noise included."""
+
+    value: float
+    low: float
+    high: float
+
+
+class DataCheck(Record):
+    """A suite ran on a table and its table-level expectations held; rows that failed are in quarantine."""
+
+    kind: ClassVar[str] = "data-check"
+    table: str
+    suite: str
+    """Digest of the suite's JSON, so that a loosened suite is a different check."""
+    passed: bool
+    failed: tuple[str, ...] = ()
+    """Names of the table-level expectations that did not hold."""
+
+
+class Dataset(Record):
+    """A versioned dataset: what every later step names when it says what it ran on."""
+
+    kind: ClassVar[str] = "dataset"
+    source: str
+    public: bool
+    start: datetime | None
+    end: datetime | None
+    blocks: tuple[str, ...]
+    digest_keyed: str
+    """HMAC of the content digest of the prepared and split tables."""
+    dvc: dict[str, str]
+    """DVC's hash of each output, by its path; `jali data get` brings them back."""
+    checks: tuple[str, ...]
+    """Digests of the data checks that passed."""
+
+
+class TrainingRequest(Record):
+    """Who asked for which training. The author is the key that signed it."""
+
+    kind: ClassVar[str] = "training-request"
+    service: str
+    dataset: str
+    """`Dataset.digest`"""
+    epsilon: float
+    author: str
+    signature: str = ""
+
+
+class Population(Record):
+    """A DP count of the users of one split, and the lower bound that everything public is computed from."""
+
+    kind: ClassVar[str] = "population"
+    split: str
+    noised: float
+    lower_bound: int = Field(ge=1)
+    """Holds with probability 1 - 1e-3 or better over the noise."""
+    release: str
+    ledger: str
+
+
+class Trained(Record):
+    """A candidate's bundle: what made it, from what, at what cost."""
+
+    kind: ClassVar[str] = "trained"
+    service: str
+    candidate: str
+    personal: bool
+    """False for the floor: the same answer for everyone."""
+    bundle: str
+    """Digest of the bundle's folder (`digest.of_path`)."""
+    release: str
+    """Digest of the `Release` that was settled."""
+    key: str
+    dataset: str
+    ledger: str
+    """Genesis id of the ledger that was charged."""
+    steps: int | None = None
+    """Optimizer steps that drew noise, for DP-SGD."""
+
+
+class Evaluation(Record):
+    """Noised metrics of bundles on one split, with intervals that include sampling and noise."""
+
+    kind: ClassVar[str] = "evaluation"
+    service: str
+    split: Literal["validation", "test"]
+    bundles: dict[str, str]
+    """Bundle digest by candidate."""
+    metrics: dict[str, dict[str, Interval]]
+    """Interval by metric, by candidate."""
+    paired: dict[str, Interval]
+    """Mean paired per-user difference in the first metric, by opponent: `floor`, and `champion` where there is one."""
+    chosen: str
+    """The candidate with the best noised score (validation), or the one that is evaluated (test)."""
+    confidence: float
+    release: str
+    ledger: str
+
+
+class Audit(Record):
+    """What tried to refute the claim, and did not."""
+
+    kind: ClassVar[str] = "audit"
+    service: str
+    bundle: str
+    steps_in_ledger: int | None
+    steps_in_optimizer: int | None
+    destroyed_by_noise: bool
+    """On simulated data the mechanism at σ = 1000 learns nothing: the noise is really there."""
+    details: dict[str, float] = {}
+
+
+class PrivacyStatement(Record):
+    """What is promised about one version, in the words of NIST SP 800-226."""
+
+    kind: ClassVar[str] = "privacy-statement"
+    unit: str
+    neighbours: str
+    epsilon: float
+    delta: float
+    blocks: tuple[str, ...]
+    lifetime: str
+    mechanism: str
+    releases: dict[str, str]
+    """Digest of every release of the training by its mechanism."""
+    accountants: dict[str, float]
+    audit: str
+    not_covered: tuple[str, ...]
+    ledger: str
+
+
+class GateResult(_Part):
+    """One gate: the value, the limit it met or missed, and the evidence it read."""
+
+    gate: str
+    value: str
+    limit: str
+    passed: bool
+    evidence: str
+
+
+class Verdict(Record):
+    """All gates of one version. It passed only if every gate did; a gate without evidence fails."""
+
+    kind: ClassVar[str] = "verdict"
+    service: str
+    candidate: str
+    personal: bool
+    bundle: str
+    dataset: str
+    request: str
+    statement: str
+    evaluation: str
+    audit: str
+    gates: tuple[GateResult, ...]
+    passed: bool
+    ledger: str
+    details: dict[str, Any] = {}

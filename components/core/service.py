@@ -1,0 +1,122 @@
+"""What a service is: the one object that a folder under `components/services/` exports as `SERVICE`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from pydantic import BaseModel
+
+from components.core.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from components.privacy.release import Event
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure about a version: a mean over users, each user's value clipped to `[low, high]`.
+
+    The range is declared, not measured: the sensitivity of the release follows from it.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+
+
+class Candidate(Protocol):
+    """One way to make a bundle. All candidates of a service are called alike."""
+
+    name: str
+    personal: bool
+    """False for the floor."""
+    share: float
+    """Its part of the training's budget, in units of μ² (Gaussian composition adds squares)."""
+    modules: tuple[ModuleType, ...]
+    """The code that shapes its answer; a change is a new release."""
+
+    def plan(self, *, mu: float, delta: float, population: int, params: Any, floor: Path | None) -> BaseModel:
+        """Return everything that shapes the release, its `event` and `sensitivity` included.
+
+        Args:
+            mu: the candidate's budget as a Gaussian-DP parameter: a Gaussian mechanism takes σ = sensitivity/μ.
+            delta: the δ at which a mechanism that is not Gaussian matches μ.
+            population: lower bound of the users in the split; the only thing known about how many there are.
+            params: the service's parameters.
+            floor: the floor's bundle, already released, which later candidates may use freely (its ranking decides
+                the columns); None for the floor itself. Its digest belongs in the plan.
+        """
+        ...
+
+    def fit(
+        self, rows: Any, plan: Any, catalogue: Any, *, floor: Path | None, intend: Callable[[int], None], out: Path
+    ) -> Event:
+        """Run the mechanism on the private `rows`, write the bundle to the folder `out`, return what really ran.
+
+        `intend(n)` makes the intent of n further noisy steps durable; it is called before their noise is drawn.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service by its parts; flows, stages, gates, registry, serving and tests know nothing else about it.
+
+    Attributes:
+        name: its folder, its suite (`expectations/<name>.json`) and its key in `params.yaml: services`.
+        params: its own parameters.
+        metrics: what is released about a version; gates compare the first.
+        candidates: by name; exactly one has `personal=False`, the floor, and it comes first.
+        rows: `(split table path, items path, params) -> rows`: one row a user, contributions bounded.
+        catalogue: `(items path, params) -> catalogue`: public.
+        score: `(bundle folder, rows, seed) -> (users, metrics)` per-user values, un-noised: private.
+        ceiling: `(rows of train, rows of test, catalogue, params) -> {name: {metric: value}}`: for public sources only.
+        load: bundle folder -> an object that `router` and pyfunc models call.
+        predict: `(loaded bundle, request model) -> answer model`.
+        request, answer: pydantic models of the API.
+        example: a request that works.
+    """
+
+    name: str
+    params: type[BaseModel]
+    metrics: tuple[Metric, ...]
+    candidates: Mapping[str, Candidate]
+    rows: Callable[[Path, Path, Any], Any]
+    catalogue: Callable[[Path, Any], Any]
+    score: Callable[[Path, Any, int], np.ndarray]
+    ceiling: Callable[[Any, Any, Any, Any], dict[str, dict[str, float]]]
+    load: Callable[[Path], Any]
+    predict: Callable[[Any, Any], Any]
+    request: type[BaseModel]
+    answer: type[BaseModel]
+    example: Mapping[str, Any]
+
+    @property
+    def floor(self) -> Candidate:
+        """The candidate that gives everyone the same answer."""
+        return next(candidate for candidate in self.candidates.values() if not candidate.personal)
+
+
+def find(name: str) -> Service:
+    """Return the service in `components/services/<name>/`.
+
+    Raises:
+        Misconfigured: there is no such folder.
+    """
+    folder = Path(__file__).parents[1] / "services"
+    known = sorted(path.name for path in folder.iterdir() if (path / "__init__.py").exists())
+    if name not in known:
+        raise Misconfigured(
+            "There is no such service",
+            value=name,
+            limit=", ".join(known),
+            next_step="Name one of these in params.yaml: services.",
+        )
+    service: Service = import_module(f"components.services.{name}").SERVICE
+    return service

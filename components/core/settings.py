@@ -1,0 +1,77 @@
+"""The environment, read here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things lie on this machine and which ports they answer on.
+
+    Attributes:
+        root: the checkout (JALI_ROOT, by default the folder that holds `components/`).
+        home: ledger, keys, stored bundles and records (JALI_HOME, by default the user's data folder). It is outside
+            the checkout, so that a fresh clone does not mint a fresh budget.
+        identities: the reviewed file with the public halves of people's keys (JALI_IDENTITIES).
+        mlflow_uri: where runs and versions are kept (JALI_MLFLOW_URI, by default `mlruns/mlflow.db`).
+        prefect_port, mlflow_port, serving_port: loopback ports (JALI_PREFECT_PORT, JALI_MLFLOW_PORT,
+            JALI_SERVING_PORT).
+    """
+
+    root: Path
+    home: Path
+    identities: Path
+    mlflow_uri: str
+    prefect_port: int = 4200
+    mlflow_port: int = 5000
+    serving_port: int = 8080
+
+    @property
+    def prefect_url(self) -> str:
+        """The API of the local Prefect server."""
+        return f"http://127.0.0.1:{self.prefect_port}/api"
+
+    @property
+    def var(self) -> Path:
+        """Process ids, logs and workspaces of this checkout; ignored by git."""
+        return self.root / "var"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.root / "mlruns" / "artifacts"
+
+
+def load() -> Settings:
+    """Read the settings of this process from its environment."""
+    root = Path(os.environ.get("JALI_ROOT") or Path(__file__).parents[2]).resolve()
+    home = Path(os.environ.get("JALI_HOME") or platformdirs.user_data_dir("jali")).expanduser().resolve()
+    return Settings(
+        root=root,
+        home=home,
+        identities=Path(os.environ.get("JALI_IDENTITIES") or root / "identities.yaml"),
+        mlflow_uri=os.environ.get("JALI_MLFLOW_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}",
+        prefect_port=int(os.environ.get("JALI_PREFECT_PORT", "4200")),
+        mlflow_port=int(os.environ.get("JALI_MLFLOW_PORT", "5000")),
+        serving_port=int(os.environ.get("JALI_SERVING_PORT", "8080")),
+    )
+
+
+def silence_telemetry() -> None:
+    """Turn off what the six packages would report about their use, unless the environment says otherwise."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
