@@ -129,7 +129,7 @@ class Audit(Record):
     steps_in_optimizer: int | None
     destroyed_by_noise: bool
     """On simulated data the mechanism at σ = 1000 learns nothing: the noise is really there."""
-    details: dict[str, float] = {}
+    details: dict[str, float] = Field(default_factory=dict)
 
 
 class PrivacyStatement(Record):
@@ -177,4 +177,4 @@ class Verdict(Record):
     gates: tuple[GateResult, ...]
     passed: bool
     ledger: str
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = Field(default_factory=dict)
