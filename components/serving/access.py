@@ -1,0 +1,89 @@
+"""What may come in, and what is written down about it.
+
+A history of purchases is personal data: it passes through memory and is answered, never written. The access log holds
+the method, the route, the status and the time; no body, no query, no address, and no path that no route matches.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from components.serving import problems
+
+logger = logging.getLogger("jali.serving.access")
+
+BODY_LIMIT = 256 * 1024
+"""Bytes of a request's body; a history of 1,000 items with long names is a third of it."""
+
+
+class BodyLimit:
+    """Refuse a body that is longer than `limit` bytes (413), whether it announces its length or not."""
+
+    def __init__(self, app: ASGIApp, limit: int = BODY_LIMIT) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body up to the limit, then hand it on whole."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        body = None if int(announced) > self._limit else await self._read(receive)
+        if body is None:
+            # The rest of the body is never read, so the connection cannot carry another request.
+            refusal = problems.response(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The body is longer than {self._limit:,} bytes; send a shorter one.",
+                headers={"Connection": "close"},
+            )
+            await refusal(scope, receive, send)
+            return
+        whole = [body]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, receive: Receive) -> Message | None:
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return message
+            body += message.get("body", b"")
+            if len(body) > self._limit:
+                return None
+            if not message.get("more_body", False):
+                return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+
+class AccessLog:
+    """Write one line a request to the logger `jali.serving.access`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and note how it ended."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, start = 0, time.perf_counter()
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            route = getattr(scope.get("route"), "path", "(no route)")
+            milliseconds = 1000 * (time.perf_counter() - start)
+            logger.info("%s %s %d %.1f ms", scope["method"], route, status, milliseconds)

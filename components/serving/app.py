@@ -1,0 +1,183 @@
+"""The HTTP API: one POST route a service, and what a person or a load balancer asks about them.
+
+Predictions run in worker threads, not on the event loop: they are CPU work that releases the interpreter lock in
+NumPy and torch, and a long one must not keep /healthz or another request waiting. There are few threads, because more
+than the cores can run only makes every request slower.
+
+No import of `annotations` from `__future__` here: FastAPI reads the types of a route from its function, and these are
+made for each service.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import anyio.to_thread
+from fastapi import Body, FastAPI
+from fastapi.responses import Response
+from pydantic import BaseModel, Field, create_model
+
+from components.core.records import PrivacyStatement
+from components.core.service import Service
+from components.serving import problems
+from components.serving.access import AccessLog, BodyLimit
+from components.serving.bundle import Loaded
+from components.serving.champion import ChampionSource
+from components.serving.rollout import POLL_SECONDS, Rollout
+
+logger = logging.getLogger("jali.serving")
+
+_THREADS_PER_CORE = 2
+_RETRY_AFTER = "5"
+
+
+class Health(BaseModel):
+    """The process is up."""
+
+    status: str = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether every configured service has an approved champion in memory."""
+
+    ready: bool
+    versions: dict[str, int] = Field(description="The version that answers, by service.")
+    problems: dict[str, str] = Field(description="Why the current champion of a service is not the one that answers.")
+
+
+class ServedModel(BaseModel):
+    """One version that answers, what is promised about it, and who let it go."""
+
+    service: str
+    version: int
+    bundle: str = Field(description="SHA-256 of the bundle, verified before it was loaded.")
+    author: str
+    approver: str
+    since: datetime = Field(description="When it became the champion (UTC).")
+    privacy: PrivacyStatement
+
+
+def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
+    """Return the application that serves the champions of `services` and follows them as they change.
+
+    It is up before a model is loaded: /healthz answers at once, /readyz when every service has its champion.
+    """
+    rollout = Rollout(services, source)
+
+    @asynccontextmanager
+    async def follow_champions(app: FastAPI) -> AsyncIterator[None]:
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        limiter.total_tokens = _THREADS_PER_CORE * (os.cpu_count() or 1)
+        watcher = asyncio.create_task(rollout.watch(poll_seconds))
+        yield
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+    app = FastAPI(
+        title="Jali",
+        summary="Recommendations from models that were trained, and approved, under user-level differential privacy.",
+        version="1",
+        lifespan=follow_champions,
+        # The interactive pages load their scripts from another host; the description itself is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+        exception_handlers=dict(problems.HANDLERS),
+    )
+    app.state.rollout = rollout
+    app.add_middleware(BodyLimit)
+    app.add_middleware(AccessLog)
+    _add_operations(app, rollout)
+    for service in rollout.services.values():
+        _add_service(app, service, rollout)
+    return app
+
+
+def _add_operations(app: FastAPI, rollout: Rollout) -> None:
+    @app.get("/healthz", tags=["operations"], summary="The process is up")
+    async def healthz() -> Health:
+        return Health()
+
+    @app.get(
+        "/readyz",
+        tags=["operations"],
+        summary="Every service has an approved champion in memory",
+        responses={503: {"model": Readiness, "description": "At least one has none; `problems` says why."}},
+    )
+    async def readyz(response: Response) -> Readiness:
+        versions = {name: loaded.version for name in rollout.services if (loaded := rollout.serving(name))}
+        if not rollout.ready:
+            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return Readiness(ready=rollout.ready, versions=versions, problems=rollout.problems)
+
+    @app.get("/v1/models", tags=["models"], summary="Which versions answer, and their privacy statements")
+    async def models() -> list[ServedModel]:
+        return [_describe(one) for one in map(rollout.serving, rollout.services) if one]
+
+
+def _add_service(app: FastAPI, service: Service, rollout: Rollout) -> None:
+    answer = create_model(
+        service.answer.__name__,
+        __base__=service.answer,
+        model_version=(int, Field(description="The version that gave this whole answer.")),
+        epsilon=(float, Field(description="The ε of that version's training (user-level, unitless).")),
+    )
+    request_example = {"default": {"summary": "A request that works", "value": dict(service.example)}}
+
+    def predict(request: service.request = Body(openapi_examples=request_example)) -> Any:
+        loaded = rollout.serving(service.name)  # once: the whole answer is one version's
+        return _unready(service, rollout) if loaded is None else _answer(loaded, request, answer)
+
+    app.add_api_route(
+        f"/v1/{service.name}",
+        predict,
+        methods=["POST"],
+        name=service.name,
+        tags=["services"],
+        summary=f"Answer a request to {service.name} with its champion",
+        description="The request passes through memory and is neither stored nor logged.",
+        response_model=answer,
+        responses=problems.documented(400, 413, 422, 500, 503),
+    )
+
+
+def _answer(loaded: Loaded, request: BaseModel, answer: type[BaseModel]) -> Response:
+    service = loaded.service
+    try:
+        given = service.predict(loaded.model, request)
+        whole = answer.model_validate(
+            {**given.model_dump(), "model_version": loaded.version, "epsilon": loaded.epsilon}
+        )
+    except Exception as error:  # its text and trace may quote the history, so neither is written down
+        logger.error("%s version %s failed on a request: %s", service.name, loaded.version, type(error).__name__)
+        return problems.response(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            f"Version {loaded.version} of {service.name} failed on this request; report it, it will fail again.",
+        )
+    return Response(whole.model_dump_json(), media_type="application/json")
+
+
+def _unready(service: Service, rollout: Rollout) -> Response:
+    return problems.response(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"No champion of {service.name} is loaded. {rollout.problems.get(service.name, 'Ask again.')}",
+        headers={"Retry-After": _RETRY_AFTER},
+    )
+
+
+def _describe(loaded: Loaded) -> ServedModel:
+    champion = loaded.champion
+    return ServedModel(
+        service=champion.service,
+        version=champion.version,
+        bundle=champion.bundle_digest,
+        author=champion.author,
+        approver=champion.approver,
+        since=champion.since,
+        privacy=champion.statement,
+    )
