@@ -109,7 +109,7 @@ class Evaluation(Record):
     bundles: dict[str, str]
     """Bundle digest by candidate."""
     metrics: dict[str, dict[str, Interval]]
-    """Interval by metric, by candidate."""
+    """`metrics[candidate][metric]`."""
     paired: dict[str, Interval]
     """Mean paired per-user difference in the first metric, by opponent: `floor`, and `champion` where there is one."""
     chosen: str

@@ -75,12 +75,15 @@ class Service:
         candidates: by name; exactly one has `personal=False`, the floor, and it comes first.
         rows: `(split table path, items path, params) -> rows`: one row a user, contributions bounded.
         catalogue: `(items path, params) -> catalogue`: public.
-        score: `(bundle folder, rows, seed) -> (users, metrics)` per-user values, un-noised: private.
+        score: `(bundle folder, rows, seed) -> (users, metrics)` per-user values, un-noised: private. Every row has its
+            line, in the order of `rows` and with the same target for every bundle under one seed: lines are paired.
         ceiling: `(rows of train, rows of test, catalogue, params) -> {name: {metric: value}}`: for public sources only.
         load: bundle folder -> an object that `router` and pyfunc models call.
         predict: `(loaded bundle, request model) -> answer model`.
         request, answer: pydantic models of the API.
         example: a request that works.
+        probe: bundle folder -> {metric: value}, over public inputs only (catalogue coverage, with each item once as the
+            whole history): properties of the released bundle alone, so exact and free.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Service:
     request: type[BaseModel]
     answer: type[BaseModel]
     example: Mapping[str, Any]
+    probe: Callable[[Path], dict[str, float]] = lambda bundle: {}
 
     @property
     def floor(self) -> Candidate:

@@ -1,0 +1,65 @@
+# The commands that a person types. Everything else is `jali --help`.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCE ?= ta-feng
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check up down status lock format clean help
+.DEFAULT_GOAL := help
+
+help: ## Say what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: Jali needs Python 3.11 (set PYTHON=/path/to/python3.11)."; exit 78; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the lock into $(VENV) (minutes, once)..."
+	@$(BIN)/python -m pip install -qq -r requirements.lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@$(BIN)/python -m pip install -qq -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.installed ## The whole way on public data: SOURCE=ta-feng (default), shop or movielens-100k
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jali demo --source $(SOURCE) $(ARGS)
+
+test: $(VENV)/.installed-dev ## Everything, real servers included
+	@$(MAKE) --no-print-directory lint
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests $(ARGS)
+
+check: $(VENV)/.installed-dev ## The fast loop: lint, types, architecture, unit and property tests
+	@$(MAKE) --no-print-directory lint
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/architecture tests/unit tests/properties tests/conformance -m "not slow and not e2e" -n 2 $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/tmp/jali-imports.$$$$ 2>&1 || { cat /tmp/jali-imports.$$$$; rm -f /tmp/jali-imports.$$$$; exit 1; }; rm -f /tmp/jali-imports.$$$$
+
+up: $(VENV)/.installed ## Start Prefect, a worker, MLflow and serving in the background
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jali up
+
+down: $(VENV)/.installed ## Stop them
+	@$(BIN)/jali down
+
+status: $(VENV)/.installed ## Say what runs where
+	@$(BIN)/jali status
+
+format: $(VENV)/.installed-dev ## Format and mend what can be mended
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+# torch brings its own nvidia, cuda and triton packages where they are wanted: locked here they would make a CPU machine
+# download gigabytes.
+lock: ## Resolve the locks again (needs uv)
+	@uv pip compile -q --python-version 3.11 pyproject.toml -o - | grep -vE '^(nvidia-|cuda-|triton)' | grep -vE '^ +#' > requirements.lock
+	@uv pip compile -q --python-version 3.11 pyproject.toml --extra dev -o - | grep -vE '^(nvidia-|cuda-|triton)' | grep -vE '^ +#' > requirements-dev.lock
+
+clean: down ## Remove what runs made in the checkout; the ledger in JALI_HOME stays
+	@rm -rf data models reports metrics plots evidence var .dvc/cache .dvc/tmp

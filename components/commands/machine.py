@@ -1,0 +1,156 @@
+"""`jali up`, `jali down`, `jali status`: what runs on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+
+from components.core import settings as environment
+from components.core.errors import Unavailable
+from components.core.processes import Process
+from components.core.settings import Settings
+
+HEARTBEAT_SECONDS = 30
+
+
+def processes(settings: Settings) -> dict[str, Process]:
+    """Return the processes of this checkout by name, in the order in which they start."""
+    python, folder = sys.executable, settings.var
+    prefect_page = f"http://127.0.0.1:{settings.prefect_port}"
+    mlflow_page = f"http://127.0.0.1:{settings.mlflow_port}"
+    serving_page = f"http://127.0.0.1:{settings.serving_port}"
+    prefect_environment = flow_environment(settings)
+    all_of_them = (
+        Process(
+            name="prefect",
+            command=(python, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect_port)),
+            folder=folder,
+            port=settings.prefect_port,
+            health=f"{settings.prefect_url}/health",
+            page=f"{prefect_page}/deployments",
+            environment=prefect_environment,
+        ),
+        Process(
+            name="mlflow",
+            command=(
+                *(python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(settings.mlflow_port)),
+                *("--backend-store-uri", settings.mlflow_uri, "--workers", "1"),
+                *("--default-artifact-root", settings.artifacts.as_uri()),
+            ),
+            folder=folder,
+            port=settings.mlflow_port,
+            health=f"{mlflow_page}/health",
+            page=f"{mlflow_page}/#/experiments",
+            environment={"PYTHONWARNINGS": "ignore"},
+        ),
+        Process(
+            name="worker",
+            command=(python, "-m", "prefect", "worker", "start", "--pool", "jali", "--type", "process", "--limit", "1"),
+            folder=folder,
+            environment=prefect_environment,
+        ),
+        Process(
+            name="serving",
+            command=(python, "-m", "components.cli", "serve"),
+            folder=folder,
+            port=settings.serving_port,
+            health=f"{serving_page}/healthz",
+            page=f"{serving_page}/docs",
+        ),
+    )
+    return {process.name: process for process in all_of_them}
+
+
+def flow_environment(settings: Settings) -> dict[str, str]:
+    """Return what a process needs to find this checkout's Prefect server, and to be seen alive by it."""
+    return {
+        "PREFECT_HOME": str(settings.var / "prefect"),
+        "PREFECT_API_URL": settings.prefect_url,
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "JALI_ROOT": str(settings.root),
+    }
+
+
+def start(settings: Settings, names: tuple[str, ...]) -> None:
+    """Start the named processes, wait until each answers, and give the Prefect server its deployments."""
+    from components.core.progress import progress
+    from components.registry.store import prepare_store
+
+    settings.var.mkdir(parents=True, exist_ok=True)
+    known = processes(settings)
+    fresh = "prefect" in names and not known["prefect"].ready()
+    with progress("Starting the servers", total=len(names) + 1) as advance:
+        prepare_store(settings)  # once and before two programs migrate one database at the same time
+        for name in [name for name in names if name != "worker"]:
+            known[name].start()
+        for name in [name for name in names if name != "worker"]:
+            known[name].wait()
+            advance(1)
+        if fresh or "worker" in names:
+            _deploy(settings)
+        advance(1)
+        if "worker" in names:
+            known["worker"].start()
+            known["worker"].wait()
+            advance(1)
+
+
+def _deploy(settings: Settings) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.setup"],
+        cwd=settings.root,
+        env={**os.environ, **flow_environment(settings)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        log = settings.var / "logs" / "deployments.log"
+        log.write_text(done.stdout + done.stderr)
+        raise Unavailable("The deployments could not be made", next_step=f"Read {log}, then run `jali up` again.")
+
+
+@click.command()
+def up() -> None:
+    """Start Prefect, MLflow, a worker with the deployments, and serving in the background."""
+    settings = environment.load()
+    start(settings, tuple(processes(settings)))
+    _print_status(settings)
+
+
+@click.command()
+def down() -> None:
+    """Stop what `jali up` started; nothing else on the machine is touched."""
+    settings = environment.load()
+    for name, process in reversed(processes(settings).items()):
+        click.echo(f"{name:8} {'stopped' if process.stop() else 'was not running'}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def status(as_json: bool) -> None:
+    """Say what runs where, and which version each service answers with."""
+    settings = environment.load()
+    if as_json:
+        click.echo(json.dumps({name: _facts(process) for name, process in processes(settings).items()}))
+    else:
+        _print_status(settings)
+
+
+def _facts(process: Process) -> dict[str, object]:
+    running = process.running()
+    state = "stopped" if running is None else "ready" if process.ready() else "not answering"
+    return {"state": state, "pid": running.pid if running else None, "page": process.page, "log": str(process.log)}
+
+
+def _print_status(settings: Settings) -> None:
+    colours = {"ready": "green", "stopped": "yellow", "not answering": "red"}
+    for name, process in processes(settings).items():
+        facts = _facts(process)
+        state = click.style(f"{facts['state']:13}", fg=colours[str(facts["state"])])
+        click.echo(f"{name:8} {state} {facts['pid'] or '-':>7}  {process.page or process.log}")
