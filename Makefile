@@ -58,8 +58,8 @@ format: $(VENV)/.installed-dev ## Format and mend what can be mended
 # torch brings its own nvidia, cuda and triton packages where they are wanted: locked here they would make a CPU machine
 # download gigabytes.
 lock: ## Resolve the locks again (needs uv)
-	@uv pip compile -q --python-version 3.11 pyproject.toml -o - | grep -vE '^(nvidia-|cuda-|triton)' | grep -vE '^ +#' > requirements.lock
-	@uv pip compile -q --python-version 3.11 pyproject.toml --extra dev -o - | grep -vE '^(nvidia-|cuda-|triton)' | grep -vE '^ +#' > requirements-dev.lock
+	@uv pip compile -q --python-version 3.11 pyproject.toml --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
+	@uv pip compile -q --python-version 3.11 pyproject.toml --extra dev --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements-dev.lock
 
 clean: down ## Remove what runs made in the checkout; the ledger in JALI_HOME stays
 	@rm -rf data models reports metrics plots evidence var .dvc/cache .dvc/tmp
