@@ -111,7 +111,8 @@ class Evaluation(Record):
     metrics: dict[str, dict[str, Interval]]
     """`metrics[candidate][metric]`."""
     paired: dict[str, Interval]
-    """Mean paired per-user difference in the first metric, by opponent: `floor`, and `champion` where there is one."""
+    """Mean paired per-user difference in the first metric: of the chosen one by its opponent (`floor`, and `champion`
+    where there is one), of another one as `other/opponent` (`gram/floor`, `floor/champion`)."""
     chosen: str
     """The candidate with the best noised score (validation), or the one that is evaluated (test)."""
     confidence: float

@@ -97,7 +97,7 @@ def precision_at_k(ranking: Ranking, k: int) -> Floats:
 
 
 def f1_at_k(ranking: Ranking, k: int) -> Floats:
-    """Return the harmonic mean of precision and recall at `k`, which is 2·hits ÷ (k + targets): `(users,)` in [0, 1]."""
+    """Return the harmonic mean of precision and recall at `k`, 2·hits ÷ (k + targets): `(users,)` in [0, 1]."""
     return 2 * _hits(ranking, k) / (k + ranking.relevant)
 
 
@@ -189,8 +189,8 @@ def _select(scores: Floats, k: int) -> npt.NDArray[np.int64]:
     """Return `(users, k)` columns of the k best scores in any order; at the border the lower column is taken."""
     columns = scores.shape[1]
     if k == columns:
-        return np.broadcast_to(np.arange(columns), scores.shape)
-    chosen = np.argpartition(scores, columns - k, axis=1)[:, columns - k :]
+        return np.tile(np.arange(columns), (len(scores), 1))
+    chosen: npt.NDArray[np.int64] = np.argpartition(scores, columns - k, axis=1)[:, columns - k :]
     border = np.take_along_axis(scores, chosen, axis=1).min(axis=1, keepdims=True)
     for user in np.flatnonzero((scores >= border).sum(axis=1) > k):  # ties reach across the border
         above = np.flatnonzero(scores[user] > border[user])
