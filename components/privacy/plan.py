@@ -1,0 +1,195 @@
+"""One plan binds sampler, clip, noise and normaliser, and makes the event that is charged for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.core.errors import BudgetExhausted, Misconfigured, Refused
+from components.privacy import accounting
+from components.privacy.release import Event, SampledGaussian
+
+
+class PrivacyPlan(BaseModel):
+    """Everything about a DP-SGD training that its guarantee depends on (Abadi et al. 2016).
+
+    Formal guarantee: a training that samples every user independently with `sample_rate`, clips each user's gradient
+    to L2 norm `max_grad_norm`, adds Gaussian noise of standard deviation `noise_multiplier · max_grad_norm` to the
+    sum, divides by the constant `expected_batch_size` and takes at most `steps` steps costs `event`, for neighbours
+    that differ by one user. The engine takes all of these from the plan, and the ledger takes `event`.
+
+    Attributes:
+        delta: the δ that σ was calibrated at.
+        noise_multiplier: σ, in units of `max_grad_norm`.
+        sample_rate: q, the probability with which a user enters a step.
+        max_grad_norm: L2 bound of one user's gradient.
+        steps: noisy steps.
+        expected_batch_size: the public normaliser; it is not q times the number of users, which is private.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delta: float = Field(gt=0, lt=1)
+    noise_multiplier: float = Field(gt=0)
+    sample_rate: float = Field(gt=0, le=1)
+    max_grad_norm: float = Field(gt=0)
+    steps: int = Field(ge=1)
+    expected_batch_size: float = Field(gt=0)
+
+    @property
+    def event(self) -> SampledGaussian:
+        """What the accountants compose."""
+        return SampledGaussian(
+            noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, steps=self.steps
+        )
+
+    @property
+    def sensitivity(self) -> float:
+        """L2 distance by which one user can move the un-noised sum of a step."""
+        return self.max_grad_norm
+
+    @classmethod
+    def calibrate(
+        cls,
+        *,
+        delta: float,
+        population: int,
+        expected_batch_size: int,
+        steps: int,
+        max_grad_norm: float,
+        epsilon: float | None = None,
+        mu: float | None = None,
+    ) -> Self:
+        """Return the plan with the least noise whose ε at `delta`, by PLD, is at most `epsilon`.
+
+        Args:
+            delta: the δ of the guarantee.
+            population: lower bound of the users (public). q is `expected_batch_size` ÷ `population`, at most 1.
+            expected_batch_size: users that a step is normalised by.
+            steps: noisy steps.
+            max_grad_norm: L2 bound of one user's gradient.
+            epsilon, mu: the target; give one. μ stands for the ε of a Gaussian mechanism with that μ at `delta`.
+        """
+        if (epsilon is None) == (mu is None):
+            raise Misconfigured("A plan is calibrated to epsilon or to mu", limit="exactly one of the two")
+        target = accounting.gaussian_epsilon(mu, delta) if mu is not None else epsilon
+        assert target is not None
+        rate = min(1.0, expected_batch_size / population)
+        return cls(
+            delta=delta,
+            noise_multiplier=least_noise(target, delta=delta, sample_rate=rate, steps=steps),
+            sample_rate=rate,
+            max_grad_norm=max_grad_norm,
+            steps=steps,
+            expected_batch_size=expected_batch_size,
+        )
+
+
+class PerformanceFlags(BaseModel):
+    """How a training is computed. By contract nothing here can change what is guaranteed.
+
+    Attributes:
+        accelerator: Lightning's name of the device; "auto" takes a GPU where there is one.
+        grad_sample_mode: how clipped sums are formed; "ghost" takes norms from activations and back-propagated
+            signals, "hooks" materialises every user's gradient. Both give the same sum.
+        physical_batch_size: users that are in memory at once; a larger Poisson batch is summed in parts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accelerator: str = "auto"
+    grad_sample_mode: Literal["ghost", "hooks"] = "ghost"
+    physical_batch_size: int = Field(4096, ge=1)
+
+
+class Planned(Protocol):
+    """A plan of any mechanism: it knows its event."""
+
+    @property
+    def event(self) -> Event:
+        """What the accountants compose."""
+
+
+P = TypeVar("P", bound=Planned)
+
+
+def least_noise(epsilon: float, *, delta: float, sample_rate: float, steps: int) -> float:
+    """Return the least σ, to 0.1%, at which `steps` sampled Gaussian steps cost at most `epsilon` at `delta`, by PLD.
+
+    Raises:
+        Refused: no σ up to 10⁶ is enough.
+    """
+
+    def cost(sigma: float) -> float:
+        event = SampledGaussian(noise_multiplier=sigma, sample_rate=sample_rate, steps=steps)
+        return accounting.epsilon_of([event], delta, grid=accounting.COARSE)
+
+    low = high = 1.0
+    while cost(high) > epsilon:
+        low, high = high, high * 2
+        if high > 1e6:
+            raise Refused(
+                "No noise is enough for this training", value=f"ε = {epsilon:g}", next_step="Raise ε or take fewer steps."
+            )
+    while low == high or (low > 0.1 and cost(low) <= epsilon):
+        high, low = low, low / 2
+    while high / low > 1.001:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if cost(middle) > epsilon else (low, middle)
+    return high
+
+
+def allocate(
+    epsilon: float,
+    delta: float,
+    spent: Sequence[Event],
+    candidates: Mapping[str, float],
+    plan_of: Callable[[str, float], P],
+) -> tuple[dict[str, P], float]:
+    """Divide a training's budget among its candidates and return their plans with the composed ε.
+
+    μ² is divided by the shares; then everything together, `spent` included, is composed exactly by PLD and the μ of
+    all candidates is scaled until that is at most `epsilon` at `delta`, and at least 99.5% of it where this can be had.
+
+    Args:
+        epsilon, delta: the whole training's budget.
+        spent: what this training has already released (its counts).
+        candidates: share by name; only ratios matter.
+        plan_of: the plan of a candidate at a Gaussian-DP μ.
+
+    Raises:
+        BudgetExhausted: `spent` alone leaves nothing.
+    """
+    already = accounting.epsilon_of(spent, delta)
+    if already >= epsilon:
+        raise BudgetExhausted(
+            "The counts of this training leave nothing for its candidates",
+            value=f"spent ε = {already:.4f}, asked more than 0, left 0",
+            limit=f"ε = {epsilon:g} at δ = {delta:g}",
+            next_step="Raise training.epsilon, or count with more noise.",
+        )
+    whole = accounting.gaussian_mu(epsilon, delta)
+    square = whole**2 - (accounting.gaussian_mu(already, delta) ** 2 if already else 0.0)
+    best: tuple[dict[str, P], float] | None = None
+    for _ in range(8):
+        plans = {
+            name: plan_of(name, math.sqrt(square * share / sum(candidates.values())))
+            for name, share in candidates.items()
+        }
+        composed = accounting.epsilon_of([*spent, *(plan.event for plan in plans.values())], delta)
+        if composed <= epsilon and (best is None or composed > best[1]):
+            best = plans, composed
+        if 0.995 * epsilon <= composed <= epsilon:
+            break
+        square *= (accounting.gaussian_mu(0.998 * epsilon, delta) / accounting.gaussian_mu(composed, delta)) ** 2
+    if best is None:
+        raise BudgetExhausted(
+            "No division of the budget keeps the whole training within it",
+            value=f"asked ε = {composed:.4f}, spent ε = {already:.4f}, left {epsilon - already:.4f}",
+            limit=f"ε = {epsilon:g} at δ = {delta:g}",
+            next_step="Raise training.epsilon, or take candidates out.",
+        )
+    return best
