@@ -78,26 +78,27 @@ def flow_environment(settings: Settings) -> dict[str, str]:
 
 def start(settings: Settings, names: tuple[str, ...]) -> None:
     """Start the named processes, wait until each answers, and give the Prefect server its deployments."""
-    from components.core.progress import progress
+    from components.core.progress import bar
     from components.registry.store import prepare_store
 
     settings.var.mkdir(parents=True, exist_ok=True)
-    known = processes(settings)
-    fresh = "prefect" in names and not known["prefect"].ready()
-    with progress("Starting the servers", total=len(names) + 1) as advance:
-        prepare_store(settings)  # once and before two programs migrate one database at the same time
-        for name in [name for name in names if name != "worker"]:
-            known[name].start()
-        for name in [name for name in names if name != "worker"]:
-            known[name].wait()
-            advance(1)
+    chosen = [process for name, process in processes(settings).items() if name in names]
+    servers = [process for process in chosen if process.port is not None]
+    fresh = any(process.name == "prefect" and not process.ready() for process in servers)
+    with bar("Starting the servers") as show:
+        show(0, len(chosen) + 1)
+        prepare_store(settings)  # once, before two programs migrate one database at the same time
+        for process in servers:
+            process.start()
+        for done, process in enumerate(servers, start=1):
+            process.wait()
+            show(done, len(chosen) + 1)
         if fresh or "worker" in names:
             _deploy(settings)
-        advance(1)
-        if "worker" in names:
-            known["worker"].start()
-            known["worker"].wait()
-            advance(1)
+        for process in chosen:
+            process.start()  # the worker, which needs the server; the others run already
+            process.wait()
+        show(len(chosen) + 1, len(chosen) + 1)
 
 
 def _deploy(settings: Settings) -> None:

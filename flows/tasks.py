@@ -1,0 +1,76 @@
+"""How a plain function becomes a Prefect task, and a verdict a failed run without a stack.
+
+A task is one line that calls a function of `components/`: it passes paths and small records, never frames or models,
+and Prefect caches nothing, because what exists by content key is not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+from prefect.tasks import exponential_backoff
+
+from components.core.errors import JaliError, Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def step(function: Callable[P, R]) -> Callable[P, R]:
+    """Return `function` as a task that is retried, with back-off, on `Unavailable` only.
+
+    Any other error of Jali's ends the task as Failed, with its sentence as the message, and is raised in the flow.
+    """
+
+    @task(
+        name=function.__name__.replace("_", " "),
+        description=(function.__doc__ or "").split("\n\n")[0],
+        cache_policy=NO_CACHE,
+        retries=3,
+        retry_delay_seconds=exponential_backoff(backoff_factor=2),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=_is_unavailable,
+    )
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except JaliError as error:
+            if isinstance(error, Unavailable):
+                raise
+            return cast(R, Failed(message=str(error), data=error))
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        state: State[R] = run(*args, **kwargs, return_state=True)  # type: ignore[call-overload]
+        return state.result()  # raises what the task ended with
+
+    return call
+
+
+def verdicts(body: Callable[P, R]) -> Callable[P, R]:
+    """Return the body of a flow so that an error of Jali's is the run's message, not a stack in its log."""
+
+    @wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return body(*args, **kwargs)
+        except JaliError as error:
+            return cast(R, Failed(message=str(error), data=error))
+
+    return run
+
+
+def _is_unavailable(task: Any, run: Any, state: State[Any]) -> bool:
+    try:
+        state.result()
+    except Unavailable:
+        return True
+    except BaseException:
+        return False
+    return False
