@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import Body, FastAPI
@@ -127,9 +127,9 @@ def _add_service(app: FastAPI, service: Service, rollout: Rollout) -> None:
         model_version=(int, Field(description="The version that gave this whole answer.")),
         epsilon=(float, Field(description="The ε of that version's training (user-level, unitless).")),
     )
-    request_example = {"default": {"summary": "A request that works", "value": dict(service.example)}}
+    body = Body(openapi_examples={"default": {"summary": "A request that works", "value": dict(service.example)}})
 
-    def predict(request: service.request = Body(openapi_examples=request_example)) -> Any:
+    def predict(request: Annotated[service.request, body]) -> Any:
         loaded = rollout.serving(service.name)  # once: the whole answer is one version's
         return _unready(service, rollout) if loaded is None else _answer(loaded, request, answer)
 

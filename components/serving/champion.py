@@ -1,36 +1,58 @@
-"""Who the champion is: what serving asks, and the answer it gets, without a tracking server at request time."""
+"""Who the champion is: what serving asks, and the answer that it trusts. No tracking server has a part in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from components.core.errors import Misconfigured
 from components.core.records import PrivacyStatement
+from components.registry import approvals, champions, identities
 
 
-@dataclass(frozen=True)
-class Champion:
-    """An approved version and where its bundle lies.
+class Champion(Protocol):
+    """An approved version and where its bundle lies; two that are equal need not be loaded twice."""
 
-    Attributes:
-        service, version: which version of which service.
-        bundle: the stored folder; nothing in it has been trusted yet.
-        bundle_digest: what the approver signed (`digest.of_path` of the folder).
-        statement: what is promised about the version.
-        author, approver: who asked for the training, and the second person who let it go.
-        since: when it became the champion.
-    """
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        ...
 
-    service: str
-    version: int
-    bundle: Path
-    bundle_digest: str
-    statement: PrivacyStatement
-    author: str
-    approver: str
-    since: datetime
+    @property
+    def version(self) -> int:
+        """The registry's version number."""
+        ...
+
+    @property
+    def bundle(self) -> Path:
+        """The stored folder; nothing in it has been trusted yet."""
+        ...
+
+    @property
+    def bundle_digest(self) -> str:
+        """What the approver signed (`digest.of_path` of the folder)."""
+        ...
+
+    @property
+    def statement(self) -> PrivacyStatement:
+        """What is promised about the version."""
+        ...
+
+    @property
+    def author(self) -> str:
+        """Who asked for the training."""
+        ...
+
+    @property
+    def approver(self) -> str:
+        """The second person, who let it go."""
+        ...
+
+    @property
+    def since(self) -> datetime:
+        """When it became the champion, or came back."""
+        ...
 
 
 class ChampionSource(Protocol):
@@ -48,3 +70,30 @@ class ChampionSource(Protocol):
             Unavailable: the history cannot be read just now.
         """
         ...
+
+    def verify(self, champion: Champion) -> None:
+        """Check that the approval of a champion that `current` once returned still holds.
+
+        Raises:
+            ApprovalInvalid: it was withdrawn.
+        """
+        ...
+
+
+class ApprovedChampions(champions.ApprovedChampions):
+    """Champions as the history at home, the signed decisions and the reviewed file of identities prove them."""
+
+    def verify(self, champion: champions.Champion) -> None:
+        """Check the signatures again, by the reviewed file as it is now.
+
+        Raises:
+            ApprovalInvalid: a person who signed was taken out of the reviewed file, or has another key.
+            Misconfigured: the reviewed file is not there, which withdraws nothing from what is already being served.
+        """
+        if not self.identities.exists():
+            raise Misconfigured(
+                f"The reviewed file of identities {self.identities} is missing",
+                next_step="Restore it, or set JALI_IDENTITIES.",
+            )
+        people = identities.load(self.identities)
+        approvals.require_signed(champion.decision, champion.request, champion.evidence, people)

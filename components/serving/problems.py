@@ -46,7 +46,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 async def on_http_exception(request: Request, error: Exception) -> ProblemResponse:
-    """Answer an unknown path or method."""
+    """Answer an unknown path or method, or a body that is not text."""
     assert isinstance(error, HTTPException)
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
@@ -54,6 +54,8 @@ async def on_http_exception(request: Request, error: Exception) -> ProblemRespon
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (error.headers or {}).get("Allow", "another method")
         detail = f"This path does not take {request.method}; it takes {allowed}."
+    elif error.status_code == HTTPStatus.BAD_REQUEST:
+        detail = "The body cannot be read; send a JSON object in UTF-8."
     return response(error.status_code, detail, headers=dict(error.headers or {}))
 
 

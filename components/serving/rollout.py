@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from components.core.errors import JaliError
+from components.core.errors import ApprovalInvalid, JaliError
 from components.core.service import Service
 from components.serving import bundle
 from components.serving.bundle import Loaded
@@ -56,7 +56,10 @@ class Rollout:
         return all(name in self._loaded for name in self.services)
 
     def refresh(self) -> None:
-        """Load what changed, service by service; one that fails keeps what it serves. Never raises."""
+        """Load what changed, service by service. Never raises.
+
+        A service whose new champion is refused keeps the previous one, unless that one's approval was withdrawn.
+        """
         with self._one_refresh:
             self._tried = time.monotonic()
             # Read before the champions: a promotion in between is then seen as new at the next poll.
@@ -88,9 +91,22 @@ class Rollout:
             self._problems.pop(service.name, None)
         except JaliError as error:
             self._hold(service, str(error))
+            self._let_go_if_withdrawn(service)
         except Exception as error:  # the watcher outlives any failure, and says it
             logger.exception("%s: the champion could not be looked up", service.name)
             self._hold(service, f"The champion could not be looked up: {type(error).__name__}: {error}.")
+
+    def _let_go_if_withdrawn(self, service: Service) -> None:
+        loaded = self._loaded.get(service.name)
+        if loaded is None:
+            return
+        try:
+            self._source.verify(loaded.champion)
+        except ApprovalInvalid as error:
+            del self._loaded[service.name]
+            self._hold(service, str(error))
+        except JaliError:
+            pass  # it was approved when it was loaded, and nothing says that this was withdrawn
 
     def _read_revision(self) -> str | None:
         try:

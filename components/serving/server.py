@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from components.core import params, service
 from components.core.errors import Misconfigured, Unavailable
 from components.core.settings import Settings
-from components.serving.approved import ApprovedChampions
 from components.serving.app import create
+from components.serving.champion import ApprovedChampions
 
 HOST = "127.0.0.1"
 """Whoever wants it on a network puts a proxy with TLS and authentication in front."""
@@ -32,7 +32,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         Misconfigured: the port or `params.yaml` does not hold.
     """
     names = params.load(settings.root / "params.yaml").services
-    app = create([service.find(name) for name in names], ApprovedChampions(settings))
+    app = create([service.find(name) for name in names], ApprovedChampions(settings.home, settings.identities))
     with hold_port(settings.serving_port) as held:
         announce(f"http://{HOST}:{held.getsockname()[1]}")
         run(app, held)

@@ -68,6 +68,18 @@ def test_the_previous_champion_keeps_serving_when_the_next_is_refused(tmp_path: 
     assert "toy" in rollout.problems
 
 
+def test_a_champion_whose_approval_is_withdrawn_stops_serving(tmp_path: Path) -> None:
+    source = HandTurned(toy=champion(tmp_path, 1))
+    rollout = Rollout([TOY], source)
+    rollout.refresh()
+    source.champions["toy"] = ApprovalInvalid("The reviewed file does not know ben")
+    source.withdrawn = {1}
+    rollout.refresh_if_changed()
+    assert rollout.serving("toy") is None
+    assert not rollout.ready
+    assert "withdrawn" in rollout.problems["toy"]
+
+
 def test_a_refused_champion_is_taken_once_its_bundle_is_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

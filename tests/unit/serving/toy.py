@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.core import digest
-from components.core.errors import JaliError
+from components.core.errors import ApprovalInvalid, JaliError
 from components.core.records import PrivacyStatement
 from components.core.service import Metric, Service
 from components.serving.champion import Champion
+
+
+@dataclass(frozen=True)
+class Approved:
+    """A `Champion` without a history behind it."""
+
+    service: str
+    version: int
+    bundle: Path
+    bundle_digest: str
+    statement: PrivacyStatement
+    author: str
+    approver: str
+    since: datetime
 
 
 class ToyRequest(BaseModel):
@@ -80,10 +97,10 @@ def write_bundle(folder: Path, tag: str) -> Path:
     return folder
 
 
-def champion(folder: Path, version: int, tag: str | None = None) -> Champion:
+def champion(folder: Path, version: int, tag: str | None = None) -> Approved:
     """A champion whose bundle answers with `tag`, by default `v<version>`."""
     bundle = write_bundle(folder / f"bundle-{version}", tag or f"v{version}")
-    return Champion(
+    return Approved(
         service="toy",
         version=version,
         bundle=bundle,
@@ -95,7 +112,7 @@ def champion(folder: Path, version: int, tag: str | None = None) -> Champion:
     )
 
 
-def for_service(service: str, one: Champion) -> Champion:
+def for_service(service: str, one: Approved) -> Approved:
     return replace(one, service=service)
 
 
@@ -104,6 +121,7 @@ class HandTurned:
 
     def __init__(self, **champions: Champion | JaliError) -> None:
         self.champions = champions
+        self.withdrawn: set[int] = set()
 
     def revision(self) -> str:
         return repr(self.champions)
@@ -113,3 +131,25 @@ class HandTurned:
         if isinstance(found, JaliError):
             raise found
         return found
+
+    def verify(self, champion: Champion) -> None:
+        if champion.version in self.withdrawn:
+            raise ApprovalInvalid(f"The approval of version {champion.version} was withdrawn")
+
+
+class Client:
+    """Calls an application in process, without its life span: nothing watches, so tests decide when it refreshes."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+
+    def get(self, path: str) -> httpx.Response:
+        return asyncio.run(self._send("GET", path))
+
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        return asyncio.run(self._send("POST", path, **body))
+
+    async def _send(self, method: str, path: str, **body: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://jali") as client:
+            return await client.request(method, path, **body)
