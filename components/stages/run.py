@@ -1,0 +1,70 @@
+"""Where a run works: its workspace, its parameters, and this machine's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.core import params, service, settings
+from components.core.evidence import RecordStore
+
+if TYPE_CHECKING:
+    from components.privacy.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Run:
+    """One workspace and what it is run with; every stage takes it and knows nothing else.
+
+    Attributes:
+        root: the workspace: the checkout for `dvc repro`, `var/workspaces/<source>` for a flow.
+        params: the workspace's `params.yaml`.
+        settings: this process' environment.
+    """
+
+    root: Path
+    params: params.Params
+    settings: settings.Settings
+
+    @classmethod
+    def open(cls, root: Path) -> Run:
+        """Read the parameters of the workspace `root` and the settings of this process."""
+        return cls(root=root, params=params.load(root / "params.yaml"), settings=settings.load())
+
+    @property
+    def data(self) -> Path:
+        """Raw, checked, prepared and split tables: the trusted zone."""
+        return self.root / "data"
+
+    @property
+    def reports(self) -> Path:
+        """Data Docs and training curves: the trusted zone."""
+        return self.root / "reports"
+
+    def models(self, name: str) -> Path:
+        """Bundles of a service by candidate: released."""
+        return self.root / "models" / name
+
+    def evidence(self, name: str, stage: str) -> Path:
+        """Records that a stage left for a service: released."""
+        return self.root / "evidence" / name / stage
+
+    def service(self, name: str) -> tuple[service.Service, Any]:
+        """Return a service and its checked parameters.
+
+        Raises:
+            Misconfigured: there is no such service, or its parameters have an unknown key.
+        """
+        found = service.find(name)
+        return found, params.parse(found.params, self.params.services.get(name, {}), f"params.yaml: services.{name}")
+
+    def ledger(self) -> Ledger:
+        """Open this machine's ledger with the caps of the parameters."""
+        from components.privacy.ledger import Ledger
+
+        return Ledger.open(self.settings.home, self.params.privacy.cap)
+
+    def records(self) -> RecordStore:
+        """Return the records by content key that outlive a workspace."""
+        return RecordStore(self.settings.home / "records")
