@@ -105,6 +105,8 @@ class Evaluation(Record):
 
     kind: ClassVar[str] = "evaluation"
     service: str
+    dataset: str = ""
+    """`Dataset.digest`; without it no gate accepts the evaluation."""
     split: Literal["validation", "test"]
     bundles: dict[str, str]
     """Bundle digest by candidate."""

@@ -6,7 +6,7 @@ n̂ and its lower bound n⁻ are known, the mean is m = S₁ ÷ n̂ and its vari
     v ÷ n⁻  +  (s₁ ÷ n⁻)²  +  (m · s_n ÷ n⁻)²,        v = max(0, S₂ ÷ n̂ − m²) + its own standard error, at most 1.
 
 The interval is normal. It is conservative where the noise is large, because v errs upwards, and it never leaves the
-declared range. The same is done with other words in Karwa and Vadhan (2018) and in Covington et al. (2021).
+declared range. Compare Karwa and Vadhan (2018), who bound the same two errors for normal data.
 """
 
 from __future__ import annotations
