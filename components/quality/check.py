@@ -1,0 +1,103 @@
+"""Hold a table against its suite; the answer is a record, the rows that failed, and what Data Docs are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from components.core.errors import ContractBroken
+from components.core.records import DataCheck
+from components.quality.engine import Outcome, validate
+from components.quality.suites import Expected, Suite, resolve
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuiteValidationResult
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found. All but `record` is private and stays in the trusted zone.
+
+    Attributes:
+        record: the evidence.
+        suite: what the table was held against.
+        reasons: `(rows,)` strings: the name of the first row-level expectation that the row failed, null if none.
+        broken: the table-level expectations that did not hold, in the suite's order.
+        left_out: names of the optional expectations whose parameters have no value in this run.
+        result: Great Expectations' own result.
+    """
+
+    record: DataCheck
+    suite: Suite
+    reasons: pa.Array
+    broken: tuple[tuple[Expected, Outcome], ...]
+    left_out: tuple[str, ...]
+    result: ExpectationSuiteValidationResult
+
+    def demand(self) -> DataCheck:
+        """Return the record of a table that passed.
+
+        Raises:
+            ContractBroken: it did not; the sentence names suite, expectation, value found, limit and next step.
+        """
+        if not self.broken:
+            return self.record
+        expected, outcome = self.broken[0]
+        more = f" (and {len(self.broken) - 1} more)" if len(self.broken) > 1 else ""
+        column = f" on {expected.kwargs['column']}" if "column" in expected.kwargs else ""
+        raise ContractBroken(
+            f"The table {self.record.table} breaks its suite {self.suite.name}: "
+            f'"{expected.name}", {expected.expectation}{column}, does not hold{more}',
+            value=outcome.found,
+            limit=outcome.limit,
+            next_step=f"{expected.reason} Look at its Data Docs page, then mend the source or change "
+            f"expectations/{self.suite.name}.json in review.",
+        )
+
+
+def check(name: str, table: pa.Table, suite: Suite, parameters: Mapping[str, Any]) -> Checked:
+    """Hold `table` against `suite`.
+
+    An expectation that cannot be evaluated, such as one on a missing column, counts as a table-level failure.
+
+    Args:
+        name: the table's name in the record.
+        table: `(rows, columns)`, derived columns included.
+        suite: what it must be.
+        parameters: the values of this run by name; None means that there is none.
+
+    Raises:
+        Misconfigured: the suite refers to a parameter that is unknown or has no value.
+    """
+    resolved = [(expected, resolve(expected, parameters, suite.name)) for expected in suite.expectations]
+    applied = [expectation for _, expectation in resolved if expectation is not None]
+    outcomes, result = validate(suite.name, applied, table)
+
+    reasons = np.full(table.num_rows, None, dtype=object)
+    broken = []
+    for expected, expectation in resolved:
+        if expectation is None or outcomes[expected.name].passed:
+            continue
+        outcome = outcomes[expected.name]
+        if expected.level == "table" or not outcome.evaluated:
+            broken.append((expected, outcome))
+        else:
+            rows = outcome.rows
+            reasons[rows[np.equal(reasons[rows], None)]] = expected.name
+    return Checked(
+        record=DataCheck(
+            table=name,
+            suite=suite.digest,
+            passed=not broken,
+            failed=tuple(expected.name for expected, _ in broken),
+        ),
+        suite=suite,
+        reasons=pa.array(reasons, pa.string()),
+        broken=tuple(broken),
+        left_out=tuple(expected.name for expected, expectation in resolved if expectation is None),
+        result=result,
+    )

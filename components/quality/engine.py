@@ -1,0 +1,110 @@
+"""Great Expectations, kept quiet: an ephemeral context without analytics, progress bars or files of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from components.core.settings import silence_telemetry
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+    from great_expectations.expectations import Expectation
+
+_NOT_A_LIMIT = {"column", "column_list", "column_A", "column_B", "row_condition", "exact_match"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one expectation.
+
+    Attributes:
+        passed: it held (with `mostly`: for enough rows).
+        evaluated: False where it could not be evaluated, for example on a missing column.
+        rows: positions of the rows that failed.
+        found: what was found, coarse enough for a log: shares in whole percent, counts in two digits, no row's value.
+        limit: what would have been accepted.
+    """
+
+    passed: bool
+    evaluated: bool
+    rows: np.ndarray
+    found: str
+    limit: str
+
+
+def validate(
+    name: str, expectations: Sequence[Expectation], table: pa.Table
+) -> tuple[dict[str, Outcome], ExpectationSuiteValidationResult]:
+    """Evaluate `expectations` on `table`; return the outcome by the expectation's name, and what Data Docs render."""
+    silence_telemetry()
+    import great_expectations as gx
+    import pandas as pd
+
+    context = gx.get_context(mode="ephemeral", project_config=_quiet_project())
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype)  # Arrow's types survive: no integer becomes a float for a null
+    asset = context.data_sources.add_pandas("workspace").add_dataframe_asset(name)
+    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+    suite = gx.ExpectationSuite(name=name, expectations=list(expectations))
+    form = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+    result = batch.validate(suite, result_format=form)
+    return {each.expectation_config.meta["name"]: _outcome(each) for each in result.results}, result
+
+
+def _quiet_project() -> Any:
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    return DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),
+    )
+
+
+def _outcome(each: ExpectationValidationResult) -> Outcome:
+    # Thousands of row numbers are ours to use, and would drown the page that is made from this result.
+    rows = each.result.pop("unexpected_index_list", None) or []
+    kwargs = each.expectation_config.kwargs
+    limit = ", ".join(f"{key} {_coarse(value)}" for key, value in kwargs.items() if key not in _NOT_A_LIMIT)
+    complaint = _complaint(each.exception_info)
+    return Outcome(
+        passed=bool(each.success),
+        evaluated=complaint is None,
+        rows=np.asarray(rows, dtype=np.int64),
+        found=complaint or _found(each.result),
+        limit=limit or "every row",
+    )
+
+
+def _complaint(info: dict[str, Any]) -> str | None:
+    # The flat form says whether there was an exception; the other has one entry for each metric that failed.
+    entries = [info] if "raised_exception" in info else list(info.values())
+    messages = [str(entry["exception_message"]) for entry in entries if entry["raised_exception"]]
+    return f"no answer: {messages[0].splitlines()[0][:160]}" if messages else None
+
+
+def _found(result: dict[str, Any]) -> str:
+    missing = result.get("details", {}).get("mismatched", {}).get("missing")
+    if missing:
+        return f"no column {', '.join(missing)}"
+    if "observed_value" in result:
+        return _coarse(result["observed_value"])
+    share = result.get("unexpected_percent") or 0.0
+    return f"{'under 1' if share < 1 else round(share)}% of the rows failing"
+
+
+def _coarse(value: Any) -> str:
+    if isinstance(value, date):  # a datetime and a pandas Timestamp are dates too
+        return value.isoformat()[:10]
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) >= 100:
+        return f"about {float(f'{value:.1e}'):,.0f}"
+    return str(value)

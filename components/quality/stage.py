@@ -1,0 +1,126 @@
+"""The check stage: files in, files and evidence out. A table that breaks its suite is refused after both are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.core.errors import Misconfigured
+from components.core.files import atomic_path
+from components.core.params import Window
+from components.core.records import DataCheck
+from components.data.tables import EVENTS, ITEMS, write_table
+from components.quality import derived, docs, quarantine, suites
+from components.quality.check import Checked, check
+from components.quality.suites import Suite
+
+
+def check_raw(
+    raw: Path,
+    out: Path,
+    reports: Path,
+    expectations: Path,
+    *,
+    window: Window,
+    previous_events: int | None = None,
+    now: datetime | None = None,
+) -> tuple[DataCheck, DataCheck]:
+    """Check `raw/{events,items}.parquet` and write what passed to `out`.
+
+    Writes `events.parquet`, `items.parquet` (rows that passed), `quarantine.parquet` (the others), `events-check.json`
+    and `items-check.json` to `out`, and Data Docs to `reports/raw/`. Where a table is refused, the evidence, the
+    quarantine and Data Docs are there and neither table is.
+
+    Args:
+        raw: the folder that collect wrote.
+        out: the folder of checked tables.
+        reports: where Data Docs go; trusted zone.
+        expectations: the folder of suites.
+        window: the window that was collected.
+        previous_events: events of the last window, exact; None where there was none.
+        now: what counts as the present (UTC).
+
+    Raises:
+        ContractBroken: a table-level expectation does not hold.
+        Misconfigured: a suite cannot be used.
+    """
+    events, items = pq.read_table(raw / "events.parquet"), pq.read_table(raw / "items.parquet")
+    for name in ("events.parquet", "items.parquet"):  # what an earlier run passed is not what this one passes
+        (out / name).unlink(missing_ok=True)
+
+    of_items = check("items", items, suites.load(expectations / "items.json"), {})
+    good_items, bad_items = quarantine.divide(items, of_items.reasons, "items")
+    of_events = check(
+        "events",
+        derived.of_events(events, good_items),
+        suites.load(expectations / "events.json"),
+        {
+            "now": now or datetime.now(UTC),
+            "window_start": window.start,
+            "window_end": window.end,
+            "previous_events": previous_events,
+        },
+    )
+    good_events, bad_events = quarantine.divide(events, of_events.reasons, "events")
+    quarantine.write(out / "quarantine.parquet", bad_items, bad_events)
+    _leave_evidence([of_items, of_events], out, reports / "raw")
+    for checked in (of_items, of_events):
+        checked.demand()
+    _write(out / "items.parquet", good_items, ITEMS)
+    _write(out / "events.parquet", good_events, EVENTS)
+    return of_events.record, of_items.record
+
+
+def check_prepared(
+    prepared: Path, reports: Path, expectations: Path, *, services: Sequence[str], max_items_per_user: int
+) -> tuple[DataCheck, ...]:
+    """Check `prepared/interactions.parquet` against `prepared.json` and against each service's own suite.
+
+    Writes `prepared-check.json` and `<service>-check.json` beside it, and Data Docs to `reports/prepared/`.
+
+    Args:
+        prepared: the folder that prepare wrote.
+        reports: where Data Docs go; trusted zone.
+        expectations: the folder of suites.
+        services: the services that will be trained on it.
+        max_items_per_user: the bound on distinct items that prepare was given.
+
+    Raises:
+        ContractBroken: an expectation does not hold.
+        Misconfigured: a suite cannot be used.
+    """
+    table = derived.of_prepared(
+        pq.read_table(prepared / "interactions.parquet"), pq.read_table(prepared / "items.parquet")
+    )
+    parameters = {"max_items_per_user": max_items_per_user}
+    paths = [expectations / f"{name}.json" for name in ("prepared", *services)]
+    checks = [check(path.stem, table, _without_quarantine(path), parameters) for path in paths]
+    _leave_evidence(checks, prepared, reports / "prepared")
+    return tuple(checked.demand() for checked in checks)
+
+
+def _without_quarantine(path: Path) -> Suite:
+    suite = suites.load(path)
+    by_row = [expected.name for expected in suite.expectations if expected.level == "row"]
+    if by_row:
+        raise Misconfigured(
+            f'{path}: {by_row[0]!r} has the level "row", and there is no quarantine after prepare',
+            limit='level "table"',
+            next_step='Set its level to "table".',
+        )
+    return suite
+
+
+def _leave_evidence(checks: Sequence[Checked], out: Path, reports: Path) -> None:
+    docs.write(checks, reports)
+    for checked in checks:
+        checked.record.write(out / f"{checked.record.table}-check.json")
+
+
+def _write(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    with atomic_path(path) as part:
+        write_table(part, schema, [table])
