@@ -88,7 +88,7 @@ def rdp_epsilon(divergence: float, order: int, delta: float) -> float:
 
 def rdp_budget(epsilon: float, delta: float) -> tuple[int, float]:
     """Return the order at which (ε, δ) holds the most Gaussian noise releases, and the divergence that it allows."""
-    budgets = {order: epsilon - _conversion(order, delta) for order in range(2, 1025)}
+    budgets = {order: rdp_budget_at(order, epsilon, delta) for order in range(2, 1025)}
     order = max(budgets, key=lambda order: budgets[order] / order)
     if budgets[order] <= 0:
         raise Refused(
@@ -96,6 +96,11 @@ def rdp_budget(epsilon: float, delta: float) -> tuple[int, float]:
             next_step="Raise privacy.cap.epsilon or privacy.cap.delta in params.yaml.",
         )
     return order, budgets[order]
+
+
+def rdp_budget_at(order: int, epsilon: float, delta: float) -> float:
+    """Return the divergence at `order` that converts to exactly (ε, δ); below zero where the order is too low."""
+    return epsilon - _conversion(order, delta)
 
 
 def prv_epsilon(event: SampledGaussian, delta: float) -> tuple[float, float]:

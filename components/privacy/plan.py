@@ -42,9 +42,7 @@ class PrivacyPlan(BaseModel):
     @property
     def event(self) -> SampledGaussian:
         """What the accountants compose."""
-        return SampledGaussian(
-            noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, steps=self.steps
-        )
+        return SampledGaussian(noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, steps=self.steps)
 
     @property
     def sensitivity(self) -> float:
@@ -132,7 +130,9 @@ def least_noise(epsilon: float, *, delta: float, sample_rate: float, steps: int)
         low, high = high, high * 2
         if high > 1e6:
             raise Refused(
-                "No noise is enough for this training", value=f"ε = {epsilon:g}", next_step="Raise ε or take fewer steps."
+                "No noise is enough for this training",
+                value=f"ε = {epsilon:g}",
+                next_step="Raise ε or take fewer steps.",
             )
     while low == high or (low > 0.1 and cost(low) <= epsilon):
         high, low = low, low / 2

@@ -1,0 +1,191 @@
+"""What a ledger's rows mean: accounts, holds, and whether a further release fits. Pure: no files, no clock.
+
+The cap of an account is held by a Rényi filter at one fixed order (Feldman & Zrnic 2021, theorem 4.3): releases may be
+chosen adaptively, each after seeing the answers before it, and as long as the sum of their divergences at that order
+stays within the budget, all of them together are (order, budget)-RDP, which converts to the cap's (ε, δ). The order is
+fixed when the account opens, before anything was released. "Some order still fits" would be more generous and is not
+used: which order fits would then depend on what was released, and the theorem is about an order chosen beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from components.core.errors import BudgetExhausted, ContractBroken
+from components.core.params import Cap
+from components.privacy import accounting
+from components.privacy.chain import GENESIS, Entry
+from components.privacy.release import Event, Gaussian, Release
+
+LIFETIME = "lifetime"
+"""The block of the account that every release of a split charges, where a lifetime cap is set."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One (block, split) and what its releases have cost, in Rényi divergence at its own order.
+
+    `spent`, `held` and `left` are ε at the cap's δ by the filter's conversion, and add up to the cap. The conversion
+    adds a constant to any divergence above zero, so the first release of an account, however small, shows it.
+    """
+
+    block: str
+    split: str
+    cap: Cap
+    order: int
+    rdp_cap: float
+    rdp_spent: float = 0.0
+    rdp_held: float = 0.0
+
+    @property
+    def rdp_left(self) -> float:
+        """What a further release may cost."""
+        return self.rdp_cap - self.rdp_spent - self.rdp_held
+
+    @property
+    def spent(self) -> float:
+        """ε of what is settled."""
+        return self._epsilon(self.rdp_spent)
+
+    @property
+    def held(self) -> float:
+        """ε that open holds add to it, should they settle in full."""
+        return self._epsilon(self.rdp_spent + self.rdp_held) - self.spent
+
+    @property
+    def left(self) -> float:
+        """ε between both and the cap."""
+        return self.cap.epsilon - self.spent - self.held
+
+    def _epsilon(self, divergence: float) -> float:
+        return accounting.rdp_epsilon(divergence, self.order, self.cap.delta) if divergence > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One attempt at a release, from its reservation to its end."""
+
+    key: str
+    attempt: int
+    release: Release
+    stage: Literal["reserved", "started", "settled", "released"] = "reserved"
+    intended: int = 0
+    """Noisy steps whose intent is durable."""
+    settled: Event | None = None
+    output: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it is neither settled nor released."""
+        return self.stage in ("reserved", "started")
+
+    @property
+    def charged(self) -> Event | None:
+        """What its accounts carry for it: the whole reservation until it ends, then what ran."""
+        if self.stage == "released":
+            return None
+        return self.settled or self.release.event
+
+    def touches(self, account: Account) -> bool:
+        """Whether it charges `account`."""
+        return account.split == self.release.split and account.block in (*self.release.blocks, LIFETIME)
+
+
+@dataclass
+class Book:
+    """The state that the rows lead to, in their order."""
+
+    genesis: str = ""
+    terms: dict[tuple[str, str], Account] = field(default_factory=dict)
+    holds: dict[tuple[str, int], Hold] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        """Take one row in.
+
+        Raises:
+            ContractBroken: the row does not follow from those before it.
+        """
+        body = entry.body
+        if entry.verb == GENESIS:
+            self.genesis = body["genesis"]
+        elif entry.verb == "open":
+            account = open_account(body["block"], body["split"], Cap(**body["cap"]), order=body["order"])
+            self.terms.setdefault((account.block, account.split), account)
+        elif entry.verb == "reserve":
+            hold = Hold(body["key"], body["attempt"], Release.model_validate(body["release"]))
+            self.holds[hold.key, hold.attempt] = hold
+        else:
+            before = self.holds.get((body["key"], body["attempt"]))
+            if before is None or not before.open:
+                raise ContractBroken(f"Row {entry.seq} of the ledger is a {entry.verb} of no open hold")
+            self.holds[before.key, before.attempt] = _step(before, entry.verb, body)
+
+    def accounts(self) -> list[Account]:
+        """Return all accounts with their balances."""
+        return [self._balance(account) for account in self.terms.values()]
+
+    def attempts(self, key: str) -> list[Hold]:
+        """Return the holds of `key`, oldest first."""
+        return [hold for hold in self.holds.values() if hold.key == key]
+
+    def admit(self, release: Release, accounts: Iterable[Account]) -> None:
+        """Let `release` in only if every one of `accounts` can carry it.
+
+        Raises:
+            BudgetExhausted: with what is spent, asked and left.
+        """
+        for account in map(self._balance, accounts):
+            asked = accounting.rdp(release.event, account.order)
+            if not asked <= account.rdp_left:
+                raise BudgetExhausted(
+                    f"The release {release.mechanism} of {release.service} does not fit into the account "
+                    f"{account.block}/{account.split}",
+                    value=f"spent ε = {account.spent:.3f}, held {account.held:.3f}, left {account.left:.3f}; in shares "
+                    f"of the cap spent {account.rdp_spent / account.rdp_cap:.1%}, held "
+                    f"{account.rdp_held / account.rdp_cap:.1%}, asked {asked / account.rdp_cap:.1%}, left "
+                    f"{account.rdp_left / account.rdp_cap:.1%}",
+                    limit=f"ε = {account.cap.epsilon:g} at δ = {account.cap.delta:g}",
+                    next_step="Ask for less (training.epsilon, training.evaluation_epsilon), or wait for a new block.",
+                )
+
+    def _balance(self, account: Account) -> Account:
+        spent = held = 0.0
+        for hold in self.holds.values():
+            if (event := hold.charged) is not None and hold.touches(account):
+                cost = accounting.rdp(event, account.order)
+                spent, held = (spent, held + cost) if hold.open else (spent + cost, held)
+        return replace(account, rdp_spent=spent, rdp_held=held)
+
+
+def open_account(block: str, split: str, cap: Cap, *, order: int | None = None) -> Account:
+    """Return a new account at `order`; by default the order that holds the most Gaussian releases within `cap`."""
+    if order is None:
+        order, budget = accounting.rdp_budget(cap.epsilon, cap.delta)
+    else:
+        budget = accounting.rdp_budget_at(order, cap.epsilon, cap.delta)
+    return Account(block, split, cap, order, budget)
+
+
+def steps_of(event: Event) -> int:
+    """Return how many noisy draws `event` stands for."""
+    return event.count if isinstance(event, Gaussian) else event.steps
+
+
+def with_steps(event: Event, steps: int) -> Event:
+    """Return `event` with another number of draws."""
+    return event.model_copy(update={"count" if isinstance(event, Gaussian) else "steps": steps})
+
+
+def _step(hold: Hold, verb: str, body: dict[str, Any]) -> Hold:
+    if verb == "start":
+        return replace(hold, stage="started")
+    if verb == "intend":
+        return replace(hold, intended=hold.intended + body["steps"])
+    if verb == "release" and hold.stage == "reserved":
+        return replace(hold, stage="released")
+    if verb == "settle":
+        settled = with_steps(hold.release.event, body["steps"])
+        return replace(hold, stage="settled", settled=settled, output=body["output"])
+    raise ContractBroken(f"The ledger has a {verb!r} of a hold that is {hold.stage}")
