@@ -32,7 +32,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        body = None if int(announced) > self._limit else await self._read(receive)
+        body = None if announced.isdigit() and int(announced) > self._limit else await self._read(receive)
         if body is None:
             # The rest of the body is never read, so the connection cannot carry another request.
             refusal = problems.response(

@@ -111,9 +111,10 @@ def _add_operations(app: FastAPI, rollout: Rollout) -> None:
     )
     async def readyz(response: Response) -> Readiness:
         versions = {name: loaded.version for name in rollout.services if (loaded := rollout.serving(name))}
-        if not rollout.ready:
+        ready = len(versions) == len(rollout.services)
+        if not ready:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return Readiness(ready=rollout.ready, versions=versions, problems=rollout.problems)
+        return Readiness(ready=ready, versions=versions, problems=rollout.problems)
 
     @app.get("/v1/models", tags=["models"], summary="Which versions answer, and their privacy statements")
     async def models() -> list[ServedModel]:

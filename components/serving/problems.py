@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+
+_ECHOED = 80
 
 
 class Problem(BaseModel):
@@ -45,9 +47,8 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, **schema} for status in statuses}
 
 
-async def on_http_exception(request: Request, error: Exception) -> ProblemResponse:
+async def on_http_exception(request: Request, error: HTTPException) -> ProblemResponse:
     """Answer an unknown path or method, or a body that is not text."""
-    assert isinstance(error, HTTPException)
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = "There is nothing at this path; /openapi.json lists what there is."
@@ -59,17 +60,16 @@ async def on_http_exception(request: Request, error: Exception) -> ProblemRespon
     return response(error.status_code, detail, headers=dict(error.headers or {}))
 
 
-async def on_invalid_request(request: Request, error: Exception) -> ProblemResponse:
+async def on_invalid_request(_: Request, error: RequestValidationError) -> ProblemResponse:
     """Answer a request that is not JSON (400) or not of the service's shape (422).
 
     The message holds names and limits, and a value only where it is a number: what somebody bought stays out of
     messages, which clients tend to log.
     """
-    assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return response(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {first['ctx']['error']}. Send a JSON object.")
-    field = ".".join(str(part) for part in first["loc"][1:])  # the first part is "body"
+    field = _printable(".".join(str(part) for part in first["loc"][1:]))  # the first part is "body"
     return response(HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(field, first), field=field or None)
 
 
@@ -84,15 +84,24 @@ def _sentence(field: str, error: dict[str, Any]) -> str:
     if kind == "too_long":
         return f"The field {field} has {limits['actual_length']} entries; send at most {limits['max_length']}."
     value = error["input"]
-    found = f"is {value}" if isinstance(value, int | float) and not isinstance(value, bool) else "is not valid"
+    found = (
+        f"is {_printable(str(value))}"
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else "is not valid"
+    )
     return f"The field {field} {found}; {_lower_first(error['msg'])}."
+
+
+def _printable(text: str) -> str:
+    # A client chooses the names of its unknown fields, half a UTF-16 pair or a megabyte of text included.
+    return text[:_ECHOED].encode(errors="replace").decode()
 
 
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-HANDLERS: Sequence[tuple[type[Exception], Any]] = (
-    (HTTPException, on_http_exception),
-    (RequestValidationError, on_invalid_request),
-)
+HANDLERS: Mapping[type[Exception], Callable[[Request, Any], Awaitable[ProblemResponse]]] = {
+    HTTPException: on_http_exception,
+    RequestValidationError: on_invalid_request,
+}

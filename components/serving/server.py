@@ -32,8 +32,8 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         Misconfigured: the port or `params.yaml` does not hold.
     """
     names = params.load(settings.root / "params.yaml").services
-    app = create([service.find(name) for name in names], ApprovedChampions(settings.home, settings.identities))
     with hold_port(settings.serving_port) as held:
+        app = create([service.find(name) for name in names], ApprovedChampions(settings.home, settings.identities))
         announce(f"http://{HOST}:{held.getsockname()[1]}")
         run(app, held)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from components.core.errors import ApprovalInvalid
 from components.serving import access
@@ -138,6 +141,36 @@ def test_a_body_that_is_not_json_is_a_bad_request(client: Client) -> None:
 def test_a_body_that_is_not_an_object_is_told_what_to_send(client: Client, body: bytes) -> None:
     answer = client.post("/v1/toy", content=body, headers={"content-type": "application/json"})
     assert "one JSON object" in _problem(answer, 422)["detail"]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["history", "k", "x"]), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=_JSON | st.dictionaries(st.text(st.characters(exclude_categories=())), _JSON))
+def test_whatever_json_comes_in_the_answer_is_an_answer_or_a_problem(client: Client, body: object) -> None:
+    headers = {"content-type": "application/json"}
+    answer = client.post("/v1/toy", content=json.dumps(body).encode(), headers=headers)
+    if answer.status_code != 200:
+        assert len(_problem(answer, 422)["detail"]) < 300
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"k": ' + b"9" * 5000 + b"}", b'{"k": NaN}', b"\x00", b"\xff"])
+def test_a_body_that_would_break_a_parser_is_a_problem(client: Client, body: bytes) -> None:
+    answer = client.post("/v1/toy", content=body, headers={"content-type": "application/json"})
+    _problem(answer, answer.status_code)
+    assert answer.status_code in (400, 422)
+
+
+def test_an_unknown_field_may_have_any_name(client: Client) -> None:
+    for name in ("\\ud800", "x" * 100_000):
+        body = f'{{"history": ["tea"], "{name}": 1}}'.encode()
+        answer = client.post("/v1/toy", content=body, headers={"content-type": "application/json"})
+        assert len(_problem(answer, 422)["detail"]) < 300
 
 
 def test_a_form_from_a_web_page_of_another_site_is_not_taken_for_json(client: Client) -> None:
