@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from scipy.sparse import csr_array, issparse
+from scipy.special import ndtri
 
 from components.core import digest
 from components.core.errors import ContractBroken
