@@ -161,7 +161,7 @@ def catalogue_coverage(lists: npt.NDArray[np.int64], items: int) -> float:
 
 def _hits(ranking: Ranking, k: int) -> npt.NDArray[np.int64]:
     _check_cut(ranking, k)
-    return ranking.hits[:, :k].sum(axis=1, dtype=np.int64)
+    return np.asarray(ranking.hits[:, :k].sum(axis=1, dtype=np.int64))
 
 
 def _check_cut(ranking: Ranking, k: int) -> None:
@@ -190,10 +190,10 @@ def _select(scores: Floats, k: int) -> npt.NDArray[np.int64]:
     columns = scores.shape[1]
     if k == columns:
         return np.tile(np.arange(columns), (len(scores), 1))
-    chosen: npt.NDArray[np.int64] = np.argpartition(scores, columns - k, axis=1)[:, columns - k :]
+    chosen = np.argpartition(scores, columns - k, axis=1)[:, columns - k :]
     border = np.take_along_axis(scores, chosen, axis=1).min(axis=1, keepdims=True)
     for user in np.flatnonzero((scores >= border).sum(axis=1) > k):  # ties reach across the border
         above = np.flatnonzero(scores[user] > border[user])
         level = np.flatnonzero(scores[user] == border[user])
         chosen[user] = np.concatenate([above, level[: k - len(above)]])
-    return chosen
+    return np.asarray(chosen)

@@ -10,7 +10,6 @@ The second moment is what a sampling error is computed from; at weight 1/2 it co
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -139,12 +138,10 @@ def moments(plan: MomentsPlan, values: dict[str, Floats]) -> Floats:
     return np.array(sums)
 
 
-def release_moments(plan: MomentsPlan, values: dict[str, Floats], out: Path) -> NoisedMoments:
-    """Write the noised moments to the folder `out`: μ-Gaussian DP for adding or removing one user."""
+def release_moments(plan: MomentsPlan, values: dict[str, Floats]) -> NoisedMoments:
+    """Return the noised moments: μ-Gaussian DP for adding or removing one user."""
     noised = noised_sum(moments(plan, values), sensitivity=plan.sensitivity, noise_multiplier=1 / plan.mu)
     weights = np.array([figure.weight for figure in plan.figures])
-    record = NoisedMoments(
+    return NoisedMoments(
         first=tuple((noised[:, 0] / weights).tolist()), second=tuple((noised[:, 1] / (weights * SECOND)).tolist())
     )
-    record.write(out / "moments.json")
-    return record

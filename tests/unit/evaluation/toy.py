@@ -1,0 +1,60 @@
+"""A service of two metrics whose bundles are one number, so that an evaluation takes milliseconds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel
+
+from components.core.private import Private
+from components.core.records import Population
+from components.core.service import Metric, Service
+from components.privacy.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class OneNumber:
+    """A candidate that no test here trains."""
+
+    name: str
+    personal: bool
+    share: float = 1.0
+    modules: tuple = ()
+
+
+class Question(BaseModel):
+    word: str
+
+
+def score(bundle, rows, seed):
+    """Each user's two values: their own draw, moved by the bundle's number."""
+    gain = float((bundle / "number").read_text())
+    return np.column_stack([np.clip(rows + gain, 0, 1), rows > 0.5])
+
+
+def service(**changes) -> Service:
+    parts = {
+        "name": "toy",
+        "params": BaseModel,
+        "metrics": (Metric("ndcg"), Metric("hit_rate")),
+        "candidates": {name: OneNumber(name, name != "common") for name in ("common", "linear", "deep")},
+        "rows": None,
+        "catalogue": None,
+        "score": score,
+        "ceiling": None,
+        "load": lambda bundle: (bundle / "number").read_text(),
+        "predict": lambda loaded, question: f"{question.word} {loaded}",
+        "request": Question,
+        "answer": BaseModel,
+        "example": {"word": "hello"},
+    }
+    return Service(**{**parts, **changes})
+
+
+def private_rows(split: str = "test", users: int = 3000, seed: int = 5) -> Private:
+    values = np.random.default_rng(seed).beta(1.2, 5, size=users)
+    return Private(_load=lambda: values, digest=f"{split}-{users}-{seed}", blocks=("2000Q4", "2001Q1"), split=split)
+
+
+def count_of(rows: Private, ledger: Ledger) -> Population:
+    """A count of 3,000 users whose noise had a standard deviation of 10."""
+    return Population(split=rows.split, noised=3004.0, lower_bound=2973, release="c" * 64, ledger=ledger.genesis)
