@@ -1,0 +1,40 @@
+"""Where Ibis expressions run: DuckDB, within bounds of memory, spilling to disk beyond them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+
+from components.core.progress import Progress, no_progress
+from components.data.tables import TableWriter
+
+THREADS = 2
+MEMORY = "400MB"
+"""Of DuckDB's buffers; the process takes about twice that, with Python and Arrow."""
+
+
+@contextmanager
+def duckdb(scratch: Path) -> Iterator[Backend]:
+    """Yield a DuckDB that spills into a folder beside `scratch`, removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix=".spill.", dir=scratch) as spill:
+        connection = ibis.duckdb.connect(threads=THREADS, memory_limit=MEMORY, temp_directory=spill)
+        try:
+            yield connection
+        finally:
+            connection.disconnect()
+
+
+def write(expression: ir.Table, path: Path, schema: pa.Schema, progress: Progress = no_progress) -> int:
+    """Write the rows of a sorted `expression` to Parquet in batches; return how many there are."""
+    with TableWriter(path, schema) as writer:
+        for batch in expression.to_pyarrow_batches(chunk_size=1 << 17):
+            writer.write(pa.Table.from_batches([batch]))
+            progress(writer.rows, None)
+    return writer.rows

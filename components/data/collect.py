@@ -1,0 +1,146 @@
+"""A source and a time window become pseudonymised Parquet, before the first tracked byte.
+
+Every row of the window is kept, or quarantined with its reason. The same source and window give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow.compute as pc
+
+from components.core import digest
+from components.core.errors import ContractBroken
+from components.core.evidence import Record
+from components.core.files import atomic_path
+from components.core.params import Source, Window
+from components.core.progress import Progress, no_progress
+from components.data import blocks
+from components.data.pseudonym import digest_key, load_key
+from components.data.rows import judge
+from components.data.sources.reader import Reader
+from components.data.tables import EVENTS, ITEMS, QUARANTINE, TableWriter, write_table
+
+
+class Collected(Record):
+    """What was collected, without a single exact figure about private rows."""
+
+    kind: ClassVar[str] = "collected"
+    source: str
+    public: bool
+    start: datetime | None
+    end: datetime | None
+    blocks: tuple[str, ...]
+    """Those that meet the window; where the window has an open side, those from the first to the last event."""
+    digest_keyed: str
+    """HMAC of the digest of events, items and quarantine."""
+
+
+def window_key(source: Source, window: Window) -> str:
+    """Return the key of a (source, window): what has one is collected once, and a late run of it does nothing."""
+    return digest.of_json(
+        {"source": source.model_dump(mode="json"), "window": [bound and _utc(bound) for bound in _bounds(window)]}
+    )
+
+
+def collect(
+    reader: Reader,
+    source: Source,
+    window: Window,
+    block: blocks.Block,
+    home: Path,
+    out: Path,
+    *,
+    now: datetime | None = None,
+    progress: Progress = no_progress,
+) -> Collected:
+    """Write events.parquet, items.parquet, quarantine.parquet, counts.json and collected.json into the folder `out`.
+
+    The folder appears whole or not at all; memory is bounded by a few batches. `counts.json` holds exact figures and
+    stays in the trusted zone; `collected.json` may leave it.
+
+    Args:
+        reader: from `open_source(source, …)`.
+        source: recorded by its kind; whether it is public is taken from it.
+        window: half-open; bounds without zone are read as UTC.
+        block: the kind of calendar blocks that the ledger keeps accounts for.
+        home: the folder of the shop's key.
+        out: the folder, replaced.
+        now: what counts as the future begins here; by default the present.
+        progress: called with the rows read so far.
+
+    Raises:
+        ContractBroken: a column is missing or of the wrong type, a header is broken, or the window has no event.
+    """
+    now = now or datetime.now(UTC)
+    window = Window(**dict(zip(("start", "end"), _bounds(window), strict=True)))
+    key = load_key(home)
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    first, last = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    with atomic_path(out) as part:
+        part.mkdir()
+        write_table(part / "items.parquet", ITEMS, [reader.items()])
+        with ExitStack() as stack:
+            events = stack.enter_context(TableWriter(part / "events.parquet", EVENTS))
+            quarantine = stack.enter_context(TableWriter(part / "quarantine.parquet", QUARANTINE))
+            for batch in reader.events(window):
+                judged = judge(batch, reader.meaning, window=window, now=now, key=key)
+                events.write(judged.events)
+                quarantine.write(judged.quarantine)
+                counts["rows"] += batch.rows.num_rows
+                counts["outside the window"] += judged.outside
+                reasons.update(judged.quarantine["reason"].to_pylist())
+                if judged.events.num_rows:
+                    span = pc.min_max(judged.events["ts"]).as_py()
+                    first, last = min(first, span["min"]), max(last, span["max"])
+                progress(counts["rows"], None)
+        if not events.rows:
+            raise _nothing(source, window, reasons)
+        figures = {**counts, "events": events.rows, "quarantine": dict(sorted(reasons.items()))}
+        (part / "counts.json").write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+        record = _record(source, window, block, home, part, first, last)
+        record.write(part / "collected.json")
+    return record
+
+
+def _record(
+    source: Source, window: Window, block: blocks.Block, home: Path, part: Path, first: datetime, last: datetime
+) -> Collected:
+    if window.start and window.end:
+        names = blocks.between(window.start, window.end, block)  # the same whoever is in the data
+    else:
+        names = blocks.between(first, last + timedelta(microseconds=1), block)
+    files = {name: digest.of_path(part / f"{name}.parquet") for name in ("events", "items", "quarantine")}
+    return Collected(
+        source=source.kind,
+        public=source.public,
+        start=window.start,
+        end=window.end,
+        blocks=names,
+        digest_keyed=digest.keyed(digest_key(home), digest.of_json(files)),
+    )
+
+
+def _nothing(source: Source, window: Window, reasons: Counter[str]) -> ContractBroken:
+    between = f"between {window.start or 'the beginning'} and {window.end or 'now'}"
+    why = f"; most rows were quarantined as {reasons.most_common(1)[0][0]!r}" if reasons else ""
+    return ContractBroken(
+        f"The source {source.kind} has no event {between}{why}",
+        value="0 events",
+        limit="at least 1",
+        next_step="Mend `window` or the source in params.yaml; nothing was written.",
+    )
+
+
+def _bounds(window: Window) -> tuple[Any, Any]:
+    return tuple(bound and (bound if bound.tzinfo else bound.replace(tzinfo=UTC)) for bound in (window.start, window.end))
+
+
+def _utc(bound: datetime) -> str:
+    return bound.astimezone(UTC).isoformat()

@@ -1,0 +1,112 @@
+"""CSV or Parquet files of a shop, by a column mapping in `params.yaml: sources`."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import gzip
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, field_validator
+
+from components.core.errors import ContractBroken, Misconfigured
+from components.core.params import Section, Window, parse
+from components.data.mapping import EventsMapping, ItemsMapping
+from components.data.sources.catalogue import catalogue
+from components.data.sources.delimited import read_delimited, require
+from components.data.sources.reader import Batch
+
+
+class Place(Section):
+    """Where files lie and how they are written."""
+
+    path: str
+    """A file or a glob; `.csv`, `.tsv`, `.txt` (also with `.gz`) or `.parquet`."""
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: str = "utf-8"
+
+    @field_validator("encoding")
+    @classmethod
+    def _agrees_with_ascii(cls, value: str) -> str:
+        try:
+            if codecs.encode('a,1"\n', value) == b'a,1"\n':
+                return value
+        except LookupError:
+            pass
+        raise ValueError("must be an encoding that agrees with ASCII, such as utf-8, cp1252 or big5")
+
+
+class EventFiles(Place, EventsMapping):
+    """Files of events."""
+
+
+class ItemFiles(Place, ItemsMapping):
+    """Files of the catalogue."""
+
+
+class Options(Section):
+    """The keys of a source of kind `files`."""
+
+    events: EventFiles
+    items: ItemFiles
+
+
+class FilesReader:
+    """Reads a shop's exports, one after the other in the order of their names."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        parsed: Options = parse(Options, options, "The source of kind files")
+        self._events, self._items = parsed.events, parsed.items
+        self.meaning = parsed.events.meaning
+
+    def items(self) -> pa.Table:
+        """Return the catalogue."""
+        batches = (batch for path in _found(self._items) for batch in _read(path, self._items, self._items.columns))
+        return catalogue(batches, self._items)
+
+    def events(self, window: Window) -> Iterator[Batch]:
+        """Yield all rows of all files."""
+        for path in _found(self._events):
+            yield from _read(path, self._events, self._events.columns)
+
+
+def read_parquet(file: Path | BinaryIO, origin: str, columns: Mapping[str, str]) -> Iterator[Batch]:
+    """Yield the rows of a Parquet file.
+
+    Raises:
+        ContractBroken: it is cut or no Parquet at all, or lacks a column.
+    """
+    seen = 0
+    wanted = list(dict.fromkeys(columns.values()))
+    try:
+        with pq.ParquetFile(file) as parquet:
+            require(columns, parquet.schema_arrow.names, origin)
+            for batch in parquet.iter_batches(batch_size=1 << 17, columns=wanted):
+                rows = pa.table({name: batch.column(source) for name, source in columns.items()})
+                yield Batch(rows, origin, np.arange(seen + 1, seen + rows.num_rows + 1))
+                seen += rows.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ContractBroken(f"{origin} is not a whole Parquet file: {error}", next_step="Export it again.") from error
+
+
+def _found(place: Place) -> list[Path]:
+    paths = sorted(Path(name) for name in glob.glob(place.path, recursive=True))  # noqa: PTH207, absolute globs too
+    if not paths:
+        raise Misconfigured(
+            "A source names no existing file", value=place.path, next_step="Mend `path` (params.yaml: sources)."
+        )
+    return paths
+
+
+def _read(path: Path, place: Place, columns: Mapping[Any, str]) -> Iterator[Batch]:
+    if path.suffix == ".parquet":
+        yield from read_parquet(path, path.name, columns)
+        return
+    delimiter = "\t" if path.name.removesuffix(".gz").endswith(".tsv") and place.delimiter == "," else place.delimiter
+    with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as stream:
+        yield from read_delimited(stream, path.name, columns, delimiter=delimiter, encoding=place.encoding)

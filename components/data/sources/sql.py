@@ -1,0 +1,88 @@
+"""Events and items in the tables of a database: any URL that Ibis connects to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from components.core.errors import Misconfigured, Unavailable
+from components.core.params import Section, Window, parse
+from components.data.mapping import EventsMapping, ItemsMapping
+from components.data.sources.catalogue import catalogue
+from components.data.sources.delimited import require
+from components.data.sources.reader import Batch
+
+
+class EventTable(EventsMapping):
+    """A table or view of events."""
+
+    table: str
+
+
+class ItemTable(ItemsMapping):
+    """A table or view of the catalogue."""
+
+    table: str
+
+
+class Options(Section):
+    """The keys of a source of kind `sql`."""
+
+    url: str = Field(pattern=r"^[a-z][a-z0-9+]*://")
+    """postgres://…, mysql://…, sqlite:///path, duckdb:///path"""
+    events: EventTable
+    items: ItemTable
+
+
+class SqlReader:
+    """Reads two tables through Ibis, in batches."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options: Options = parse(Options, options, "The source of kind sql")
+        self.meaning = self._options.events.meaning
+
+    def items(self) -> pa.Table:
+        """Return the catalogue."""
+        return catalogue(self._read(self._options.items.table, self._options.items.columns), self._options.items)
+
+    def events(self, window: Window) -> Iterator[Batch]:
+        """Yield all rows, ordered by time and user so that a table read twice reads the same."""
+        columns = self._options.events.columns
+        yield from self._read(self._options.events.table, columns, order=("ts", "user"))
+
+    def _read(self, name: str, columns: Mapping[Any, str], order: tuple[str, ...] = ()) -> Iterator[Batch]:
+        table = self._table(name)
+        require(columns, list(table.columns), name)
+        chosen = table.select(**{canonical: table[source] for canonical, source in columns.items()})
+        rest = sorted(column for column in columns if column not in order)
+        seen = 0
+        for batch in chosen.order_by([*order, *rest]).to_pyarrow_batches(chunk_size=1 << 16):
+            rows = pa.Table.from_batches([batch])
+            yield Batch(rows, name, np.arange(seen + 1, seen + rows.num_rows + 1))
+            seen += rows.num_rows
+
+    def _table(self, name: str) -> Any:
+        import ibis
+
+        where = self._options.url.split("@")[-1]  # without the password
+        try:
+            connection = ibis.connect(self._options.url)
+        except (ImportError, AttributeError) as error:
+            raise Misconfigured(
+                f"The driver for {self._options.url.split(':')[0]} is not installed: {error}",
+                next_step="Install Ibis with that backend.",
+            ) from error
+        except Exception as error:  # each driver has classes of its own
+            raise Unavailable(f"The database {where} does not answer: {error}", next_step="Try again later.") from error
+        if name not in connection.list_tables():
+            raise Misconfigured(
+                f"The database {where} has no such table",
+                value=name,
+                limit=", ".join(connection.list_tables())[:200],
+                next_step="Mend `table` (params.yaml: sources).",
+            )
+        return connection.table(name)
