@@ -46,7 +46,7 @@ def prepare(
         write_table(part / "items.parquet", ITEMS, [catalogue.sort_by("item")])
         with backend.duckdb(part) as connection:
             rows = interactions(connection.read_parquet(events), connection.read_parquet(items), params, block)
-            written = backend.write(rows, part / "interactions.parquet", INTERACTIONS, progress)
+            written = backend.write(connection, rows, part / "interactions.parquet", INTERACTIONS, progress)
         if not written:
             raise ContractBroken(
                 "No event is an interaction with an item of the catalogue",

@@ -52,7 +52,7 @@ def split(prepared: Path, shares: Split, out: Path, *, progress: Progress = no_p
             for done, name in enumerate(SPLITS):
                 progress(done, len(SPLITS))
                 mine = rows.filter(split_of(rows.user, shares) == name).order_by("user", "item", "block")
-                if not backend.write(mine, part / f"{name}.parquet", INTERACTIONS):
+                if not backend.write(connection, mine, part / f"{name}.parquet", INTERACTIONS):
                     raise ContractBroken(
                         f"The {name} split has no user",
                         value="0 users",

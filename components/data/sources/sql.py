@@ -11,6 +11,7 @@ from pydantic import Field
 
 from components.core.errors import Misconfigured, Unavailable
 from components.core.params import Section, Window, parse
+from components.data.backend import batches
 from components.data.mapping import EventsMapping, ItemsMapping
 from components.data.sources.catalogue import catalogue
 from components.data.sources.delimited import require
@@ -55,34 +56,38 @@ class SqlReader:
         yield from self._read(self._options.events.table, columns, order=("ts", "user"))
 
     def _read(self, name: str, columns: Mapping[Any, str], order: tuple[str, ...] = ()) -> Iterator[Batch]:
-        table = self._table(name)
+        connection = self._connect()
+        table = self._table(connection, name)
         require(columns, list(table.columns), name)
         chosen = table.select(**{canonical: table[source] for canonical, source in columns.items()})
         rest = sorted(column for column in columns if column not in order)
         seen = 0
-        for batch in chosen.order_by([*order, *rest]).to_pyarrow_batches(chunk_size=1 << 16):
+        for batch in batches(connection, chosen.order_by([*order, *rest])):
             rows = pa.Table.from_batches([batch])
             yield Batch(rows, name, np.arange(seen + 1, seen + rows.num_rows + 1))
             seen += rows.num_rows
 
-    def _table(self, name: str) -> Any:
+    def _connect(self) -> Any:
         import ibis
 
-        where = self._options.url.split("@")[-1]  # without the password
+        url = self._options.url
         try:
-            connection = ibis.connect(self._options.url)
+            return ibis.connect(url)
         except (ImportError, AttributeError) as error:
             raise Misconfigured(
-                f"The driver for {self._options.url.split(':')[0]} is not installed: {error}",
+                f"The driver for {url.split(':')[0]} is not installed: {error}",
                 next_step="Install Ibis with that backend.",
             ) from error
         except Exception as error:  # each driver has classes of its own
+            where = url.split("@")[-1]  # without the password
             raise Unavailable(f"The database {where} does not answer: {error}", next_step="Try again later.") from error
-        if name not in connection.list_tables():
+
+    def _table(self, connection: Any, name: str) -> Any:
+        import ibis
+
+        try:
+            return connection.table(name)
+        except ibis.common.exceptions.TableNotFound as error:
             raise Misconfigured(
-                f"The database {where} has no such table",
-                value=name,
-                limit=", ".join(connection.list_tables())[:200],
-                next_step="Mend `table` (params.yaml: sources).",
-            )
-        return connection.table(name)
+                "The database has no such table", value=name, next_step="Mend `table` (params.yaml: sources)."
+            ) from error
