@@ -12,8 +12,8 @@ from components.core import settings
 @click.command()
 def serve() -> None:
     """Answer requests with the approved champions, and follow them as they change (JALI_SERVING_PORT)."""
-    # Requests run in parallel, one a core; a BLAS with threads of its own on top slows all of them (10 times, measured
-    # on 2 cores with 16 clients). It reads this once, when it is imported.
+    # Requests run in parallel, one a core; a BLAS with threads of its own on top slows all of them (4 times, with 16
+    # clients on 2 cores). It reads this once, when it is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from components.serving import server
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +132,24 @@ def test_a_source_that_breaks_in_an_unforeseen_way_is_a_problem_and_not_the_end(
     source.broken = False
     rollout.refresh_if_changed()
     assert rollout.problems == {}
+
+
+def test_the_old_version_leaves_memory_when_its_last_request_ends(tmp_path: Path) -> None:
+    class Model(str):
+        __slots__ = ("__weakref__",)
+
+    source = HandTurned(toy=champion(tmp_path, 1))
+    rollout = Rollout([replace(TOY, load=lambda folder: Model(TOY.load(folder)))], source)
+    rollout.refresh()
+    in_flight = rollout.serving("toy")
+    assert in_flight is not None
+    old = weakref.ref(in_flight.model)
+    source.champions["toy"] = champion(tmp_path, 2)
+    rollout.refresh_if_changed()
+    assert old() == "v1"
+    del in_flight
+    gc.collect()
+    assert old() is None
 
 
 def test_requests_go_on_with_the_old_version_while_the_new_one_is_loading(tmp_path: Path) -> None:
