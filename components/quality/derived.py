@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DERIVED = {
-    "events": ("occurrence", "in_catalogue"),
+    "events": ("repeated", "in_catalogue"),
     "items": (),
     "prepared": ("in_catalogue", "items_of_user"),
 }
 
 
 def of_events(events: pa.Table, items: pa.Table) -> pa.Table:
-    """Add `occurrence` (1 for the first of equal rows, then 2, 3, …) and `in_catalogue` (null where item is null)."""
-    frame = events.to_pandas(types_mapper=_arrow_type)
-    occurrence = frame.groupby(list(frame.columns), dropna=False, sort=False).cumcount() + 1
-    return _in_catalogue(events.append_column("occurrence", pa.array(occurrence, pa.int64())), items)
+    """Add `repeated` (the row equals an earlier one) and `in_catalogue` (null where item is null)."""
+    import pandas as pd
+
+    repeated = events.to_pandas(types_mapper=pd.ArrowDtype).duplicated()
+    return _in_catalogue(events.append_column("repeated", pa.array(repeated, pa.bool_())), items)
 
 
 def of_prepared(interactions: pa.Table, items: pa.Table) -> pa.Table:
@@ -36,12 +37,8 @@ def of_prepared(interactions: pa.Table, items: pa.Table) -> pa.Table:
 def _in_catalogue(table: pa.Table, items: pa.Table) -> pa.Table:
     if "item" not in table.column_names or "item" not in items.column_names:
         return table
-    item = table["item"]
-    known = pc.is_in(item, value_set=items["item"].combine_chunks().cast(item.type))
+    item, catalogue = table["item"], items["item"]
+    if item.type != catalogue.type:
+        return table
+    known = pc.is_in(item, value_set=catalogue)
     return table.append_column("in_catalogue", pc.if_else(pc.is_null(item), pa.scalar(None, pa.bool_()), known))
-
-
-def _arrow_type(kind: pa.DataType) -> object:
-    import pandas as pd
-
-    return pd.ArrowDtype(kind)

@@ -6,10 +6,13 @@ all of that is cut, a small style sheet takes its place, and a content security 
 
 from __future__ import annotations
 
+import copy
 import html
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from components.core.files import atomic_path
 from components.quality.check import Checked
@@ -26,7 +29,7 @@ _FOREIGN = re.compile(
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 80rem; padding: 1rem; }
-body > nav { border-bottom: 1px solid var(--line); margin-bottom: 1rem; padding-bottom: .5rem; }
+body > nav { border-bottom: 1px solid var(--line); height: auto !important; margin-bottom: 1rem; }
 ol.breadcrumb, ul.nav { list-style: none; margin: 0; padding: 0; }
 ol.breadcrumb li { display: inline; }
 ol.breadcrumb li + li::before { content: " / "; }
@@ -40,8 +43,8 @@ h4, h5, h6 { font-size: 1rem; margin: .3rem 0; }
 table { border-collapse: collapse; margin: .6rem 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .8rem .35rem 0; text-align: left; vertical-align: top; }
 .badge { background: var(--soft); border-radius: .25rem; font-family: ui-monospace, monospace; padding: 0 .3rem; }
-.collapse, .collapsing { display: block; font-size: .85em; opacity: .8; }
-a[data-toggle="collapse"] { display: none; }
+.collapse { display: block; font-size: .85em; opacity: .8; }
+a[data-toggle="collapse"], #section-1-content-block-3 { display: none; }
 .fas { font-style: normal; font-weight: bold; }
 .fa-check-circle::before { content: "✓"; color: #2a8a3e; }
 .fa-times::before { content: "✗"; color: #c33; }
@@ -52,7 +55,7 @@ pre { overflow-x: auto; white-space: pre-wrap; }
 
 
 def write(checks: Sequence[Checked], folder: Path) -> Path:
-    """Write a page for each check and an index to `folder`, replacing what an earlier run left, and return the index."""
+    """Write a page for each check and an index to `folder`, instead of an earlier run's, and return the index."""
     with atomic_path(folder) as part:
         part.mkdir()
         for checked in checks:
@@ -65,12 +68,45 @@ def _page(checked: Checked) -> str:
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
 
-    content = ValidationResultsPageRenderer().render(checked.result)
+    result = copy.copy(checked.result)
+    result.results = [copy.copy(each) for each in result.results]
+    for each in result.results:
+        each.result = _shown(each.result)
+    content = ValidationResultsPageRenderer().render(result)
     text = _FOREIGN.sub("", DefaultJinjaPageView().render(content))
     text = re.sub(r'href="(\.\./)+index\.html"', 'href="index.html"', text)
     text = re.sub(r'<a href="(?:\.\./)+expectations/[^"]*"\s*>(.*?)</a>', r"\1", text)
     text = text.replace("<head>", f"<head>{_head(f'Data check: {checked.suite.name}')}", 1)
-    return text.replace("</head>", f"<style>{_STYLE}</style></head>", 1)  # last, so that it wins over the shipped one
+    text = text.replace("</head>", f"<style>{_STYLE}</style></head>", 1)  # last, so that it wins over the shipped one
+    return text.replace("<body>", f"<body>{_verdict(checked)}", 1)
+
+
+def _verdict(checked: Checked) -> str:
+    aside = Counter(reason for reason in checked.reasons.to_pylist() if reason is not None)
+    refused = [(expected, f"found {outcome.found}, limit {outcome.limit}") for expected, outcome in checked.broken]
+    quarantined = [
+        (expected, f"{aside[expected.name]:,} of {len(checked.reasons):,} rows go to quarantine")
+        for expected in checked.suite.expectations
+        if expected.name in aside
+    ]
+    lines = "".join(
+        f"<li><strong>{html.escape(expected.name)}</strong>: {html.escape(fact)}. {html.escape(expected.reason)}</li>"
+        for expected, fact in refused + quarantined
+    )
+    return f"<h4>{'The table is refused' if refused else 'The table passed'}</h4><ul>{lines}</ul>"
+
+
+def _shown(value: Any) -> Any:
+    """Return `value` for the renderer, which does not escape what people typed and asks even pd.NA for its truth."""
+    import pandas as pd
+
+    if isinstance(value, dict):
+        return {key: _shown(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_shown(entry) for entry in value]
+    if isinstance(value, str):
+        return html.escape(value)
+    return None if value is pd.NA else value
 
 
 def _index(checks: Sequence[Checked]) -> str:

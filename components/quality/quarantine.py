@@ -1,4 +1,4 @@
-"""Quarantine: rows that were not accepted, kept with their reason. Nothing is thrown away; it stays in the trusted zone."""
+"""Quarantine: rows that were not accepted, kept with their reason, in the trusted zone. Nothing is thrown away."""
 
 from __future__ import annotations
 

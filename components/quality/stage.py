@@ -1,4 +1,4 @@
-"""The check stage: files in, files and evidence out. A table that breaks its suite is refused after both are written."""
+"""The check stage: tables in, tables and evidence out; a table that breaks its suite is refused, evidence first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.core.errors import Misconfigured
+from components.core.errors import ContractBroken, Misconfigured
 from components.core.files import atomic_path
 from components.core.params import Window
 from components.core.records import DataCheck
@@ -48,7 +48,7 @@ def check_raw(
         ContractBroken: a table-level expectation does not hold.
         Misconfigured: a suite cannot be used.
     """
-    events, items = pq.read_table(raw / "events.parquet"), pq.read_table(raw / "items.parquet")
+    events, items = _read(raw / "events.parquet"), _read(raw / "items.parquet")
     for name in ("events.parquet", "items.parquet"):  # what an earlier run passed is not what this one passes
         (out / name).unlink(missing_ok=True)
 
@@ -93,14 +93,23 @@ def check_prepared(
         ContractBroken: an expectation does not hold.
         Misconfigured: a suite cannot be used.
     """
-    table = derived.of_prepared(
-        pq.read_table(prepared / "interactions.parquet"), pq.read_table(prepared / "items.parquet")
-    )
+    table = derived.of_prepared(_read(prepared / "interactions.parquet"), _read(prepared / "items.parquet"))
     parameters = {"max_items_per_user": max_items_per_user}
     paths = [expectations / f"{name}.json" for name in ("prepared", *services)]
     checks = [check(path.stem, table, _without_quarantine(path), parameters) for path in paths]
     _leave_evidence(checks, prepared, reports / "prepared")
     return tuple(checked.demand() for checked in checks)
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError as error:
+        raise ContractBroken(f"The table {path} is missing", next_step="Run the step that makes it.") from error
+    except pa.ArrowInvalid as error:
+        raise ContractBroken(
+            f"The table {path} is not a whole Parquet file", next_step="Run the step that makes it again."
+        ) from error
 
 
 def _without_quarantine(path: Path) -> Suite:
