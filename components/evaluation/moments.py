@@ -66,7 +66,8 @@ class Figure(BaseModel):
         """Return each user's value in [−1, 1]; what is no number counts as the lowest."""
         value = values[self.bundle][:, self.metric]
         if self.against is not None:
-            value = value - values[self.against][:, self.metric]
+            with np.errstate(invalid="ignore"):  # inf − inf is NaN, which is met below
+                value = value - values[self.against][:, self.metric]
         clipped = np.clip(np.nan_to_num(value, nan=self.low), self.low, self.high)
         return np.asarray((clipped - self.middle) / self.half)
 
