@@ -12,6 +12,7 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GX_ANALYTICS_ENABLED": "false",
     "DVC_NO_ANALYTICS": "1",
     "GIT_PYTHON_REFRESH": "quiet",
@@ -72,6 +73,6 @@ def load() -> Settings:
 
 
 def silence_telemetry() -> None:
-    """Turn off what the six packages would report about their use, unless the environment says otherwise."""
+    """Turn off what the six packages report about their use and draw on the console, unless the environment differs."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
