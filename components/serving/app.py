@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import Body, FastAPI
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, create_model
 
 from components.core.records import PrivacyStatement
@@ -33,6 +34,10 @@ from components.serving.rollout import POLL_SECONDS, Rollout
 logger = logging.getLogger("jali.serving")
 
 _RETRY_AFTER = "5"
+_PAGE = Path(__file__).with_name("page.html")
+_NOTHING_FROM_ELSEWHERE = {
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+}
 
 
 class Health(BaseModel):
@@ -82,7 +87,7 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
         summary="Recommendations from models that were trained, and approved, under user-level differential privacy.",
         version="1",
         lifespan=follow_champions,
-        # The interactive pages load their scripts from another host; the description itself is at /openapi.json.
+        # FastAPI's pages load their scripts from another host; ours, at /docs, loads nothing from anywhere.
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,
@@ -117,6 +122,10 @@ def _add_operations(app: FastAPI, rollout: Rollout) -> None:
     @app.get("/v1/models", tags=["models"], summary="Which versions answer, and their privacy statements")
     async def models() -> list[ServedModel]:
         return [_describe(one) for one in map(rollout.serving, rollout.services) if one]
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(_PAGE.read_text(), headers=_NOTHING_FROM_ELSEWHERE)
 
 
 def _add_service(app: FastAPI, service: Service, rollout: Rollout) -> None:

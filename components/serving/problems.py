@@ -51,7 +51,7 @@ async def on_http_exception(request: Request, error: HTTPException) -> ProblemRe
     """Answer an unknown path or method, or a body that is not text."""
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = "There is nothing at this path; /openapi.json lists what there is."
+        detail = "There is nothing at this path; /docs and /openapi.json say what there is."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (error.headers or {}).get("Allow", "another method")
         detail = f"This path does not take {request.method}; it takes {allowed}."

@@ -248,6 +248,13 @@ def test_the_example_that_openapi_shows_works(client: Client) -> None:
     assert client.post("/v1/toy", json=example).status_code == 200
 
 
+def test_the_page_for_people_loads_nothing_from_another_host(client: Client) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
+    assert "://" not in page.text
+
+
 def test_swapping_under_load_fails_no_request_and_mixes_no_versions(tmp_path: Path) -> None:
     versions = [champion(tmp_path, version) for version in range(1, 21)]
     source = HandTurned(toy=versions[0])
