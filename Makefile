@@ -1,6 +1,6 @@
 # The commands that a person types. Everything else is `jali --help`.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCE ?= ta-feng
@@ -15,7 +15,7 @@ help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: Jali needs Python 3.11 (set PYTHON=/path/to/python3.11)."; exit 78; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Jali needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3.11."; exit 78; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the lock into $(VENV) (minutes, once)..."
 	@$(BIN)/python -m pip install -qq -r requirements.lock
@@ -58,8 +58,8 @@ format: $(VENV)/.installed-dev ## Format and mend what can be mended
 # torch brings its own nvidia, cuda and triton packages where they are wanted: locked here they would make a CPU machine
 # download gigabytes.
 lock: ## Resolve the locks again (needs uv)
-	@uv pip compile -q --python-version 3.11 pyproject.toml --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
-	@uv pip compile -q --python-version 3.11 pyproject.toml --extra dev --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements-dev.lock
+	@uv pip compile -q --universal --python-version 3.11 pyproject.toml --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 pyproject.toml --extra dev --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements-dev.lock
 
 clean: down ## Remove what runs made in the checkout; the ledger in JALI_HOME stays
 	@rm -rf data models reports metrics plots evidence var .dvc/cache .dvc/tmp
