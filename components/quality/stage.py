@@ -60,8 +60,8 @@ def check_raw(
         suites.load(expectations / "events.json"),
         {
             "now": now or datetime.now(UTC),
-            "window_start": window.start,
-            "window_end": window.end,
+            "window_start": _utc(window.start),
+            "window_end": _utc(window.end),
             "previous_events": previous_events,
         },
     )
@@ -99,6 +99,10 @@ def check_prepared(
     checks = [check(path.stem, table, _without_quarantine(path), parameters) for path in paths]
     _leave_evidence(checks, prepared, reports / "prepared")
     return tuple(checked.demand() for checked in checks)
+
+
+def _utc(bound: datetime | None) -> datetime | None:
+    return bound and (bound if bound.tzinfo else bound.replace(tzinfo=UTC))  # as collect reads a bound without zone
 
 
 def _read(path: Path) -> pa.Table:

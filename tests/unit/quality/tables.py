@@ -1,0 +1,71 @@
+"""Small tables without a fault, and a way to plant one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.data.tables import EVENTS, INTERACTIONS, ITEMS
+
+EXPECTATIONS = Path(__file__).parents[3] / "expectations"
+NOW = datetime(2001, 1, 1, tzinfo=UTC)
+START, END = datetime(2000, 11, 1, tzinfo=UTC), datetime(2000, 12, 1, tzinfo=UTC)
+
+
+def user(number: int) -> str:
+    return f"{number:032x}"
+
+
+def items(count: int = 5) -> pa.Table:
+    rows = [
+        {"item": f"i{n}", "title": f"Item {n}", "category": "food/tea", "brand": "Acme", "price": 100 + n}
+        for n in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=ITEMS)
+
+
+def events(count: int = 40) -> pa.Table:
+    rows = [
+        {
+            "user": user(n % 10),
+            "ts": END - timedelta(hours=1 + n),
+            "event": "purchase",
+            "item": f"i{n % 5}",
+            "quantity": 1,
+            "unit_price": 250,
+            "currency": "TWD",
+            "rating": 4.0 if n % 3 else None,
+        }
+        for n in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=EVENTS)
+
+
+def interactions(users: int = 12) -> pa.Table:
+    rows = [
+        {"user": user(n), "item": f"i{(n + k) % 5}", "category": "food/tea", "weight": 1.0, "block": "2000Q4"}
+        for n in range(users)
+        for k in range(3)
+    ]
+    return pa.Table.from_pylist(rows, schema=INTERACTIONS)
+
+
+def plant(table: pa.Table, column: str, *values: Any) -> pa.Table:
+    """Return `table` with the first rows of `column` replaced by `values`."""
+    changed = [*values, *table[column].to_pylist()[len(values) :]]
+    return with_column(table, column, pa.array(changed, table.schema.field(column).type))
+
+
+def with_column(table: pa.Table, column: str, content: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(column), column, content)
+
+
+def write(folder: Path, **tables: pa.Table) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    return folder

@@ -1,0 +1,251 @@
+"""Every expectation of every suite bites: one planted fault each, and nothing that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from components.data.tables import EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS
+from components.quality import derived, suites
+from components.quality.check import Checked, check
+
+from .tables import END, EXPECTATIONS, NOW, START, events, interactions, items, plant, user, with_column
+
+Fault = Callable[[pa.Table], pa.Table]
+
+
+def _retyped(column: str, kind: pa.DataType) -> Fault:
+    return lambda table: with_column(table, column, pa.nulls(table.num_rows, kind))
+
+
+def _planted(column: str, *values: Any) -> Fault:
+    return lambda table: plant(table, column, *values)
+
+
+def _without(column: str) -> Fault:
+    return lambda table: table.drop_columns([column])
+
+
+def _empty(table: pa.Table) -> pa.Table:
+    return table.slice(0, 0)
+
+
+def _repeated(table: pa.Table, share: float = 1.0) -> pa.Table:
+    return pa.concat_tables([table, table.slice(0, round(share * table.num_rows))])
+
+
+def _about(table: pa.Table, item: str) -> pa.Table:
+    return plant(table, "item", *[item] * table.num_rows)
+
+
+EVENT_TABLE_FAULTS: dict[str, Fault] = {
+    "columns": _without("site"),
+    "user type": _retyped("user", pa.int64()),
+    "ts type": lambda table: with_column(table, "ts", table["ts"].cast(pa.timestamp("us"))),
+    "event type": _retyped("event", pa.int64()),
+    "item type": _retyped("item", pa.int64()),
+    "quantity type": _retyped("quantity", pa.float64()),
+    "unit_price type": _retyped("unit_price", pa.float64()),
+    "rating type": _retyped("rating", pa.string()),
+    "not empty": _empty,
+    "volume": lambda table: table.slice(0, 15),
+    "fresh": lambda table: plant(table, "ts", *[START] * table.num_rows),
+    "pseudonyms only": _planted("user", "C1104905"),
+    "catalogue covers events": lambda table: _about(table, "elsewhere"),
+    "few duplicates": _repeated,
+}
+EVENT_ROW_FAULTS: dict[str, Fault] = {
+    "user known": _planted("user", None),
+    "time known": _planted("ts", None),
+    "kind known": _planted("event", None),
+    "event kind": _planted("event", "teleport"),
+    "not in the future": _planted("ts", NOW + timedelta(seconds=1)),
+    "after the window's start": _planted("ts", START - timedelta(microseconds=1)),
+    "before the window's end": _planted("ts", END),
+    "item given": _planted("item", None),
+    "unknown item": _planted("item", "elsewhere"),
+    "quantity": _planted("quantity", 0),
+    "unit price": _planted("unit_price", -1),
+    "currency given": _planted("currency", None),
+    "currency code": _planted("currency", "Euro"),
+    "rating": _planted("rating", 5.5),
+}
+ITEM_TABLE_FAULTS: dict[str, Fault] = {
+    "columns": _without("brand"),
+    "item type": _retyped("item", pa.int64()),
+    "title type": _retyped("title", pa.int64()),
+    "category type": _retyped("category", pa.int64()),
+    "brand type": _retyped("brand", pa.int64()),
+    "price type": _retyped("price", pa.float64()),
+    "not empty": _empty,
+    "item unique": _planted("item", "i1"),
+}
+ITEM_ROW_FAULTS: dict[str, Fault] = {
+    "item known": _planted("item", None),
+    "item named": _planted("item", ""),
+    "category path": _planted("category", "food//tea"),
+    "price": _planted("price", -1),
+}
+PREPARED_FAULTS: dict[str, Fault] = {
+    "columns": _without("category"),
+    "user type": _retyped("user", pa.int64()),
+    "item type": _retyped("item", pa.int64()),
+    "category type": _retyped("category", pa.int64()),
+    "weight type": _retyped("weight", pa.int64()),
+    "block type": _retyped("block", pa.int64()),
+    "not empty": _empty,
+    "user known": _planted("user", None),
+    "item known": _planted("item", None),
+    "block known": _planted("block", None),
+    "pseudonyms only": _planted("user", user(0).upper() + "A"),
+    "block name": _planted("block", "2000Q5"),
+    "one row each": _repeated,
+    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
+    "weight known": _planted("weight", None),
+    "weight positive": _planted("weight", 0.0),
+    "item in catalogue": _planted("item", "elsewhere"),
+}
+RECOMMEND_FAULTS: dict[str, Fault] = {
+    "columns": _without("weight"),
+    "item in catalogue": _planted("item", "elsewhere"),
+    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
+    "users": lambda table: table.slice(0, 9),
+    "choice": lambda table: _about(table, "i1"),
+    "users with two items": lambda table: _about(table, "i1"),
+    "weight positive": _planted("weight", -1.0),
+}
+
+
+def _check_events(table: pa.Table, **changes: Any) -> Checked:
+    parameters = {"now": NOW, "window_start": START, "window_end": END, "previous_events": 40, **changes}
+    return check("events", derived.of_events(table, items()), suites.load(EXPECTATIONS / "events.json"), parameters)
+
+
+def _check_items(table: pa.Table) -> Checked:
+    return check("items", table, suites.load(EXPECTATIONS / "items.json"), {})
+
+
+def _check_prepared(table: pa.Table, suite: str = "prepared") -> Checked:
+    full = derived.of_prepared(table, items())
+    return check(suite, full, suites.load(EXPECTATIONS / f"{suite}.json"), {"max_items_per_user": 4})
+
+
+def _check_recommend(table: pa.Table) -> Checked:
+    return _check_prepared(table, "recommend")
+
+
+@pytest.mark.parametrize("name", EVENT_TABLE_FAULTS)
+def test_a_fault_of_the_events_table_refuses_it(name: str) -> None:
+    checked = _check_events(EVENT_TABLE_FAULTS[name](events()))
+    assert name in checked.record.failed
+    assert not checked.record.passed
+
+
+@pytest.mark.parametrize("name", [*EVENT_ROW_FAULTS, "duplicate"])
+def test_a_fault_of_one_event_sets_that_event_aside_and_passes_the_others(name: str) -> None:
+    faulty = {**EVENT_ROW_FAULTS, "duplicate": lambda table: _repeated(table, 0.025)}[name](events())
+    row = faulty.num_rows - 1 if name == "duplicate" else 0
+    checked = _check_events(faulty)
+    assert checked.record.passed, checked.broken
+    assert checked.reasons.to_pylist() == [name if n == row else None for n in range(faulty.num_rows)]
+
+
+@pytest.mark.parametrize("name", ITEM_TABLE_FAULTS)
+def test_a_fault_of_the_catalogue_refuses_it(name: str) -> None:
+    assert name in _check_items(ITEM_TABLE_FAULTS[name](items())).record.failed
+
+
+@pytest.mark.parametrize("name", ITEM_ROW_FAULTS)
+def test_a_fault_of_one_item_sets_that_item_aside(name: str) -> None:
+    checked = _check_items(ITEM_ROW_FAULTS[name](items()))
+    assert checked.record.passed, checked.broken
+    assert checked.reasons.to_pylist() == [name, None, None, None, None]
+
+
+@pytest.mark.parametrize("name", PREPARED_FAULTS)
+def test_a_fault_of_the_prepared_table_refuses_it(name: str) -> None:
+    assert name in _check_prepared(PREPARED_FAULTS[name](interactions())).record.failed
+
+
+@pytest.mark.parametrize("name", RECOMMEND_FAULTS)
+def test_a_table_that_the_recommender_cannot_use_is_refused(name: str) -> None:
+    assert name in _check_recommend(RECOMMEND_FAULTS[name](interactions())).record.failed
+
+
+@pytest.mark.parametrize(
+    ("run", "table"),
+    [
+        (_check_events, events),
+        (_check_items, items),
+        (_check_prepared, interactions),
+        (_check_recommend, interactions),
+    ],
+)
+def test_a_table_without_a_fault_passes_whole(
+    run: Callable[[pa.Table], Checked], table: Callable[[], pa.Table]
+) -> None:
+    checked = run(table())
+    assert checked.record.passed, checked.broken
+    assert checked.reasons.null_count == table().num_rows
+
+
+@pytest.mark.parametrize(
+    ("suite", "faults"),
+    [
+        ("events", {*EVENT_TABLE_FAULTS, *EVENT_ROW_FAULTS, "duplicate"}),
+        ("items", {*ITEM_TABLE_FAULTS, *ITEM_ROW_FAULTS}),
+        ("prepared", {*PREPARED_FAULTS}),
+        ("recommend", {*RECOMMEND_FAULTS}),
+    ],
+)
+def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> None:
+    assert {expected.name for expected in suites.load(EXPECTATIONS / f"{suite}.json").expectations} == faults
+
+
+@pytest.mark.parametrize(
+    ("suite", "schema"),
+    [("events", EVENTS), ("items", ITEMS), ("prepared", INTERACTIONS), ("recommend", INTERACTIONS)],
+)
+def test_every_suite_speaks_of_columns_that_exist(suite: str, schema: pa.Schema) -> None:
+    known = {*schema.names, *derived.DERIVED.get(suite, derived.DERIVED["prepared"])}
+    for expected in suites.load(EXPECTATIONS / f"{suite}.json").expectations:
+        kwargs = expected.kwargs
+        named = {kwargs.get("column"), *kwargs.get("column_list", ()), *kwargs.get("column_set", ())} - {None}
+        condition = kwargs.get("row_condition", {}).get("column", {}).get("name")
+        assert named | ({condition} - {None}) <= known, expected.name
+
+
+def test_the_event_kinds_of_the_suite_are_those_of_the_tables() -> None:
+    suite = suites.load(EXPECTATIONS / "events.json")
+    kinds = next(expected for expected in suite.expectations if expected.name == "event kind")
+    assert tuple(kinds.kwargs["value_set"]) == EVENT_KINDS
+
+
+def test_a_search_needs_no_item_and_a_rating_no_price() -> None:
+    table = plant(plant(events(), "event", "search", "review"), "item", None, "i1")
+    table = plant(plant(table, "unit_price", None, None), "currency", None, None)
+    assert _check_events(table).reasons.null_count == table.num_rows
+
+
+def test_twice_the_events_of_the_last_window_refuse_the_table() -> None:
+    assert _check_events(events(), previous_events=19).record.failed == ("volume",)
+
+
+def test_without_a_last_window_and_an_end_volume_and_freshness_are_left_out_and_named() -> None:
+    checked = _check_events(events(), previous_events=None, window_start=None, window_end=None)
+    assert checked.record.passed
+    assert checked.left_out == ("volume", "fresh", "after the window's start", "before the window's end")
+
+
+def test_a_missing_column_refuses_what_speaks_of_it_at_row_level_too() -> None:
+    failed = _check_events(events().drop_columns(["rating"])).record.failed
+    assert {"columns", "rating type", "rating"} <= set(failed)
+
+
+def test_a_row_with_two_faults_has_the_reason_that_comes_first_in_the_suite() -> None:
+    table = plant(plant(events(), "quantity", 0), "event", "teleport")
+    assert _check_events(table).reasons[0].as_py() == "event kind"
