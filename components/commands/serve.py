@@ -17,4 +17,4 @@ def serve() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from components.serving import server
 
-    server.serve(settings.load(), announce=lambda url: click.echo(f"Serving on {url}: /readyz, /v1/models"))
+    server.serve(settings.load(), announce=lambda url: click.echo(f"Serving on {url} (for people: {url}/docs)"))
