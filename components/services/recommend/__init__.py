@@ -1,0 +1,52 @@
+"""The service `recommend`: which items a customer may want next, from what they have taken so far.
+
+Importing it needs no PyTorch: that comes with the autoencoder's training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.core.service import Service
+from components.services.recommend import api
+from components.services.recommend.autoencoder import Autoencoder
+from components.services.recommend.data import Catalogue, Rows, read_catalogue, read_rows
+from components.services.recommend.gram import Gram
+from components.services.recommend.params import RecommendParams
+from components.services.recommend.popularity import Popularity
+from components.services.recommend.scoring import METRICS, probe, score
+
+__all__ = ["SERVICE"]
+
+
+def _rows(split: Path, items: Path, params: RecommendParams) -> Rows:
+    return read_rows(split, read_catalogue(items), max_items_per_user=params.max_items_per_user)
+
+
+def _catalogue(items: Path, params: RecommendParams) -> Catalogue:
+    return read_catalogue(items)
+
+
+def _ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: RecommendParams) -> dict[str, dict[str, float]]:
+    from components.services.recommend.ceiling import ceiling
+
+    return ceiling(train, test, catalogue, params)
+
+
+SERVICE = Service(
+    name="recommend",
+    params=RecommendParams,
+    metrics=METRICS,
+    candidates={candidate.name: candidate for candidate in (Popularity(), Gram(), Autoencoder())},
+    rows=_rows,
+    catalogue=_catalogue,
+    score=score,
+    ceiling=_ceiling,
+    load=api.load,
+    predict=api.predict,
+    request=api.Request,
+    answer=api.Answer,
+    example=api.EXAMPLE,
+    probe=probe,
+)
+"""What flows, gates, registry and serving know of it."""

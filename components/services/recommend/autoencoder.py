@@ -1,0 +1,172 @@
+"""A users-as-rows denoising autoencoder over the columns, by user-level DP-SGD.
+
+It starts from what is public or already released: log-popularity as the prior of its logits, and the taxonomy as its
+embedding, so that before the first step it already says "more of the categories that are there".
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from components.core import digest
+from components.core.progress import Progress, no_progress
+from components.privacy.plan import PrivacyPlan
+from components.privacy.release import Event, SampledGaussian
+from components.services.recommend import bundle as bundles
+from components.services.recommend import columns as partitions
+from components.services.recommend import data
+from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
+from components.services.recommend.columns import Columns, partition
+from components.services.recommend.data import Catalogue, Matrix, Rows
+from components.services.recommend.params import AutoencoderParams, RecommendParams
+
+if TYPE_CHECKING:
+    from components.services.recommend.model import Autoencoder as Network
+
+_INITIAL_SEED = 20180423  # any fixed number: the start of the weights is public
+
+
+class AutoencoderPlan(BaseModel):
+    """Everything that shapes the autoencoder's training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    privacy: PrivacyPlan
+    columns: int
+    alone: int
+    params: AutoencoderParams
+    floor: str
+    """Digest of the floor's bundle, whose ranking decides the columns."""
+
+    @property
+    def event(self) -> SampledGaussian:
+        """What the accountants compose."""
+        return self.privacy.event
+
+    @property
+    def sensitivity(self) -> float:
+        """L2 distance by which one user can move the un-noised sum of a step."""
+        return self.privacy.sensitivity
+
+
+def network(columns: Columns, popularity: npt.NDArray[np.float64], params: AutoencoderParams) -> Network:
+    """Return the untrained network.
+
+    Columns that share categories start with embeddings that share directions: a column's is the mean of one random
+    direction for each category above it, so the decoder's inner product with the code of a history grows with kinship.
+    """
+    import torch
+
+    from components.services.recommend.model import Autoencoder as Network
+
+    drawn = np.random.default_rng(_INITIAL_SEED)
+    embedding = np.zeros((len(columns), params.hidden))
+    for labels in columns.levels:
+        embedding += drawn.normal(size=(labels.max() + 1, params.hidden))[labels]
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    start = torch.from_numpy(embedding.astype(np.float32))
+    prior = torch.from_numpy(np.log(popularity).astype(np.float32))
+    return Network(
+        start,
+        params.kinship * start.T,
+        prior,
+        dropout=params.dropout,
+        learning_rate=params.learning_rate,
+    )
+
+
+def train(
+    counted: Matrix,
+    columns: Columns,
+    floor: Bundle,
+    params: AutoencoderParams,
+    *,
+    plan: PrivacyPlan | None,
+    intend: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Bundle, int]:
+    """Return the bundle, and the steps that were taken. Without a plan there is no privacy: a ceiling."""
+    from components.training.fit import fit
+
+    module = network(columns, columns.total(floor.popularity.astype(np.float64)), params)
+    schedule = {} if plan else {"steps": params.steps, "batch_size": params.expected_batch_size}
+    fitted = fit(module, counted, plan=plan, intend=intend, progress=progress, **schedule)
+    arrays: Arrays = {
+        "popularity": floor.arrays["popularity"],
+        "column": columns.of_item.astype(np.int32),
+        **{name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()},
+    }
+    return Bundle(Config(kind="autoencoder", blend=params.blend), arrays, floor.catalogue), fitted.steps
+
+
+def taste(arrays: Arrays, counted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return shares of taste `(users, columns)` from counts `(users, columns)`: the network's forward pass in NumPy,
+    so that serving needs no PyTorch.
+    """
+    scaled = counted / np.maximum(np.linalg.norm(counted, axis=1, keepdims=True), 1.0)
+    code = np.tanh(scaled @ arrays["encoder.weight"].T + arrays["encoder.bias"])
+    logits = code @ arrays["decoder.weight"].T + arrays["decoder.bias"]
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+class Autoencoder:
+    """The candidate, see the module."""
+
+    name = "autoencoder"
+    personal = True
+    share = 0.2
+
+    @property
+    def modules(self) -> tuple[ModuleType, ...]:
+        """The code that shapes its answer."""
+        from components.privacy import engine
+        from components.services.recommend import model
+        from components.training import fit
+
+        return (sys.modules[__name__], model, data, bundles, partitions, fit, engine)
+
+    def plan(
+        self, *, mu: float, delta: float, population: int, params: RecommendParams, floor: Path | None
+    ) -> AutoencoderPlan:
+        """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
+        chosen = params.autoencoder
+        return AutoencoderPlan(
+            privacy=PrivacyPlan.calibrate(
+                mu=mu,
+                delta=delta,
+                population=population,
+                expected_batch_size=chosen.expected_batch_size,
+                steps=chosen.steps,
+                max_grad_norm=chosen.max_grad_norm,
+            ),
+            columns=params.columns,
+            alone=params.alone,
+            params=chosen,
+            floor=digest.of_path(floor) if floor else "",
+        )
+
+    def fit(
+        self,
+        rows: Rows,
+        plan: AutoencoderPlan,
+        catalogue: Catalogue,
+        *,
+        floor: Path | None,
+        intend: Callable[[int], None],
+        out: Path,
+    ) -> Event:
+        """Train under the plan and write the bundle."""
+        known = read_floor(floor)
+        columns = partition(catalogue, known.popularity.astype(np.float64), limit=plan.columns, alone=plan.alone)
+        bundle, steps = train(columns.count(rows.matrix), columns, known, plan.params, plan=plan.privacy, intend=intend)
+        write_bundle(out, bundle)
+        return plan.event.model_copy(update={"steps": steps})

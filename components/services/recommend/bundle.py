@@ -1,0 +1,96 @@
+"""A recommender in a folder: typed config, weights and the public catalogue. Nothing in it can run code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from components.core.errors import ContractBroken
+from components.services.recommend.data import Catalogue, read_catalogue
+
+CONFIG, WEIGHTS, ITEMS = "config.json", "weights.safetensors", "items.parquet"
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+class Config(BaseModel):
+    """What kind of bundle it is, and how its arrays are to be read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["popularity", "gram", "autoencoder"]
+    blend: float = Field(0.0, ge=0)
+    """Items of history at which a user's own taste weighs as much as popularity."""
+    format: Literal[1] = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle in memory.
+
+    Attributes:
+        config: see there.
+        arrays: `popularity` (items,), positive, sum 1, in every bundle; personal ones have `column` (items,) and the
+            weights of their kind.
+        catalogue: the public items, in the order of the arrays.
+    """
+
+    config: Config
+    arrays: Arrays
+    catalogue: Catalogue
+
+    @property
+    def popularity(self) -> npt.NDArray[np.float32]:
+        """Share of each item, `(items,)`."""
+        return self.arrays["popularity"].astype(np.float32)
+
+
+def write_bundle(out: Path, bundle: Bundle) -> None:
+    """Write `bundle` to the folder `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / CONFIG).write_text(bundle.config.model_dump_json(indent=1) + "\n")
+    save_file({name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}, out / WEIGHTS)
+    pq.write_table(bundle.catalogue.table, out / ITEMS, compression="zstd")
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle; its digest is the caller's to check.
+
+    Raises:
+        ContractBroken: it is not a bundle of this service, or its parts do not belong together.
+    """
+    try:
+        config = Config.model_validate_json((folder / CONFIG).read_bytes())
+        arrays = load_file(folder / WEIGHTS)
+        catalogue = read_catalogue(folder / ITEMS)
+    except (OSError, ValidationError, SafetensorError) as error:
+        raise ContractBroken(
+            f"{folder} is not a bundle of the service recommend", next_step="Restore it, or train again."
+        ) from error
+    for name in ("popularity",) if config.kind == "popularity" else ("popularity", "column"):
+        if name not in arrays or arrays[name].shape != (len(catalogue),):
+            raise ContractBroken(
+                f"The bundle {folder} has no {name} for every item of its catalogue",
+                limit=f"{len(catalogue)} items",
+                next_step="Restore it, or train again.",
+            )
+    return Bundle(config, arrays, catalogue)
+
+
+def read_floor(folder: Path | None) -> Bundle:
+    """Read the floor's bundle, which every personal candidate starts from.
+
+    Raises:
+        ContractBroken: there is none.
+    """
+    if folder is None:
+        raise ContractBroken("A personal recommender has no floor to start from", next_step="Train popularity first.")
+    return read_bundle(folder)

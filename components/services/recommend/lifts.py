@@ -1,0 +1,61 @@
+"""Free post-processing of a noisy co-occurrence matrix: what is noise, judged by σ, gives way to the taxonomy.
+
+A pair of columns is expected to meet as often as their popularity says, times a lift. Lifts are alike within
+categories, so each is shrunk towards that of the categories above it, as far as its own noise demands: an empirical
+Bayes estimate down the tree. All of it reads the released matrix, the floor and public categories alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from components.services.recommend.columns import Floats, Labels
+
+LEAST_LIFT = 0.02
+"""No pair is believed to be rarer than this part of what popularity expects."""
+
+
+def denoised(gram: Floats, sigma: float, popularity: Floats, levels: tuple[Labels, ...], *, spread: float) -> Floats:
+    """Return the estimate of the un-noised matrix: `(columns, columns)`, symmetric, positive.
+
+    Args:
+        gram: symmetric, with Gaussian noise of deviation `sigma` on the diagonal and σ/√2 off it.
+        sigma: see above; public.
+        popularity: `(columns,)` shares of popularity, positive, sum 1.
+        levels: `Columns.levels`.
+        spread: relative standard deviation of a lift around its parent's.
+    """
+    estimate = np.outer(popularity, popularity) * max(float(gram.sum()), 1.0)
+    estimate *= _by_kinship(gram, estimate, levels)
+    for labels in levels:
+        seen, expected = _blocks(gram, labels), _blocks(estimate, labels)
+        size = np.bincount(labels)
+        variance = np.outer(size, size) * (sigma**2 / 2)
+        variance[np.diag_indices(len(size))] *= 2
+        trust = (spread * expected) ** 2 / ((spread * expected) ** 2 + variance + np.finfo(float).tiny)
+        lift = np.maximum(1 + trust * (seen / np.maximum(expected, np.finfo(float).tiny) - 1), LEAST_LIFT)
+        estimate *= lift[np.ix_(labels, labels)]
+    return estimate
+
+
+def _by_kinship(gram: Floats, expected: Floats, levels: tuple[Labels, ...]) -> Floats:
+    """Return one lift for each depth of the narrowest category that two columns share: sums over so many cells that
+    their noise is nothing.
+    """
+    depth = np.zeros(gram.shape, dtype=np.int8)
+    for labels in levels:
+        depth += labels[:, None] == labels[None, :]
+    seen = np.bincount(depth.ravel(), weights=gram.ravel())
+    lift = seen / np.maximum(np.bincount(depth.ravel(), weights=expected.ravel()), np.finfo(float).tiny)
+    return np.maximum(lift, LEAST_LIFT)[depth]
+
+
+def _blocks(matrix: Floats, labels: Labels) -> npt.NDArray[np.float64]:
+    """Return sums over blocks of equal labels: `(labels, labels)`."""
+    if labels.max() + 1 == len(labels):
+        return matrix
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(labels.max() + 1))
+    rows = np.add.reduceat(matrix[order], starts, axis=0)
+    return np.asarray(np.add.reduceat(rows[:, order], starts, axis=1))

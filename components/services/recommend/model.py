@@ -1,0 +1,52 @@
+"""The autoencoder as a LightningModule: one row is one user, and no layer lets rows act on each other."""
+
+from __future__ import annotations
+
+import pytorch_lightning as lightning
+import torch
+from torch import Tensor, nn
+
+
+class Autoencoder(lightning.LightningModule):
+    """A denoising autoencoder with a multinomial likelihood (Liang et al. 2018), trained to find what it does not see.
+
+    Each item of a row is hidden with probability `dropout`; the loss is the mean negative log-likelihood of the hidden
+    items given the others. (Liang et al. score the whole row; leaving out what was seen is EASE's zero diagonal.)
+
+    Args:
+        encoder: `(columns, hidden)` start of the first layer.
+        decoder: `(hidden, columns)` start of the last layer.
+        prior: `(columns,)` start of the logits; log-popularity, so that training starts at the floor.
+        dropout: see above.
+        learning_rate: Adam's.
+    """
+
+    def __init__(
+        self, encoder: Tensor, decoder: Tensor, prior: Tensor, *, dropout: float, learning_rate: float
+    ) -> None:
+        super().__init__()
+        columns, hidden = encoder.shape
+        self.encoder = nn.Linear(columns, hidden)
+        self.decoder = nn.Linear(hidden, columns)
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        with torch.no_grad():
+            self.encoder.weight.copy_(encoder.T)
+            self.encoder.bias.zero_()
+            self.decoder.weight.copy_(decoder.T)
+            self.decoder.bias.copy_(prior)
+
+    def forward(self, counted: Tensor) -> Tensor:
+        """Return logits `(rows, columns)` from counts of items `(rows, columns)`; rows are scaled to L2 norm 1."""
+        scaled = counted / counted.norm(dim=1, keepdim=True).clamp_min(1.0)
+        return self.decoder(torch.tanh(self.encoder(scaled)))  # type: ignore[no-any-return]
+
+    def losses(self, counted: Tensor) -> Tensor:
+        """Return each row's loss, `(rows,)`; a row of which nothing was hidden has none."""
+        hidden = torch.binomial(counted, torch.full_like(counted, self.dropout))
+        likelihood = torch.log_softmax(self(counted - hidden), dim=1)
+        return -(hidden * likelihood).sum(dim=1) / hidden.sum(dim=1).clamp_min(1.0)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam; under a plan it takes the noised mean gradient."""
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)

@@ -1,0 +1,52 @@
+"""What a person may turn about the recommender: `services.recommend` in params.yaml.
+
+The defaults were found on public and simulated data alone, so that they cost no ε.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from components.core.params import Section
+
+
+class GramParams(Section):
+    """The noisy Gram matrix and its free post-processing."""
+
+    spread: float = Field(0.5, gt=0)
+    """How far a pair's lift is believed to lie from that of the categories above it (relative); less trusts less."""
+    own: float = Field(0.05, ge=0)
+    """Items of an average user ÷ pairs that they make."""
+    ridge: float = Field(50.0, gt=0)
+    """λ of the regression, in users."""
+    blend: float = Field(2.0, ge=0)
+    """Items of history at which a user's own taste weighs as much as popularity."""
+
+
+class AutoencoderParams(Section):
+    """The denoising autoencoder and its DP-SGD."""
+
+    hidden: int = Field(64, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Chance with which an item of the input is hidden during training."""
+    kinship: float = Field(2.0, ge=0)
+    """How strongly the untrained decoder follows the taxonomy."""
+    learning_rate: float = Field(5e-3, gt=0)
+    steps: int = Field(300, ge=1)
+    expected_batch_size: int = Field(1024, ge=1)
+    max_grad_norm: float = Field(1.0, gt=0)
+    blend: float = Field(2.0, ge=0)
+    """As for the Gram matrix."""
+
+
+class RecommendParams(Section):
+    """The whole of `services.recommend`."""
+
+    columns: int = Field(2000, ge=2)
+    """Most columns of a personal model: popular items by themselves, the others together by category."""
+    alone: int = Field(200, ge=0)
+    """Most popular items with a column of their own; all have one where the catalogue is no larger."""
+    max_items_per_user: int = Field(100, ge=1)
+    """Most items of a user that are read; what `prepare` has already bounded is unchanged by the same bound."""
+    gram: GramParams = GramParams()
+    autoencoder: AutoencoderParams = AutoencoderParams()

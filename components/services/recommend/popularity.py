@@ -1,0 +1,90 @@
+"""The floor: DP popularity, the same answer for everyone.
+
+One Gaussian release of Σ_u x_u / ‖x_u‖ over the whole catalogue. Rows of L2 norm 1 give every user the same say and
+need no bound to be guessed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.privacy import mechanisms
+from components.privacy.release import Gaussian
+from components.services.recommend import bundle as bundles
+from components.services.recommend import data
+from components.services.recommend.bundle import Bundle, Config, write_bundle
+from components.services.recommend.data import Catalogue, Matrix, Rows
+
+
+class PopularityPlan(BaseModel):
+    """Everything that shapes the floor's release."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    noise_multiplier: float = Field(gt=0)
+    sensitivity: float = 1.0
+    """One user adds a vector of L2 norm 1, or nothing."""
+
+    @property
+    def event(self) -> Gaussian:
+        """What the accountants compose."""
+        return Gaussian(noise_multiplier=self.noise_multiplier)
+
+
+def statistic(matrix: Matrix) -> npt.NDArray[np.float64]:
+    """Return Σ_u x_u / ‖x_u‖, `(items,)`, un-noised: private. One user moves it by at most 1 in L2 norm."""
+    size = np.diff(matrix.indptr)
+    weights = np.repeat(1 / np.sqrt(np.maximum(size, 1)), size)
+    return np.bincount(matrix.indices, weights=weights, minlength=matrix.shape[1])
+
+
+def shares(noised: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.float64]:
+    """Return positive shares of sum 1 from noised popularity.
+
+    What the noise hides, everything below σ, is held to be σ at most, in an order that the noise still decides.
+    """
+    floor = np.maximum(sigma, np.finfo(float).tiny)
+    positive = np.where(noised > floor, noised, floor * np.exp(np.minimum(noised / floor - 1, 0)))
+    return np.asarray(positive / positive.sum())
+
+
+class Popularity:
+    """The candidate, see the module."""
+
+    name = "popularity"
+    personal = False
+    share = 0.05
+
+    @property
+    def modules(self) -> tuple[ModuleType, ...]:
+        """The code that shapes its answer."""
+        return (sys.modules[__name__], data, bundles, mechanisms)
+
+    def plan(self, *, mu: float, delta: float, population: int, params: Any, floor: Path | None) -> PopularityPlan:
+        """Return the release at μ: σ = sensitivity ÷ μ."""
+        return PopularityPlan(noise_multiplier=1 / mu)
+
+    def fit(
+        self,
+        rows: Rows,
+        plan: PopularityPlan,
+        catalogue: Catalogue,
+        *,
+        floor: Path | None,
+        intend: Callable[[int], None],
+        out: Path,
+    ) -> Gaussian:
+        """Release popularity and write the bundle."""
+        intend(1)
+        noised = mechanisms.noised_sum(statistic(rows.matrix), plan.sensitivity, plan.noise_multiplier)
+        popularity = shares(noised, plan.sensitivity * plan.noise_multiplier).astype(np.float32)
+        write_bundle(out, Bundle(Config(kind="popularity"), {"popularity": popularity}, catalogue))
+        return plan.event
