@@ -16,9 +16,9 @@ from components.data.shop.catalogue import Catalogue, make_catalogue
 TASTES = 16
 MONTH_DAYS = 30
 
-_CONCENTRATION = 0.12  # of θ: most people have one to three tastes
-_ZIPF_EXPONENT, _ZIPF_SHIFT = 1.05, 12.0
-_DEPARTMENT_LIKING, _SHELF_LIKING, _ITEM_LIKING = 0.8, 1.2, 0.9
+_CONCENTRATION = 0.05  # of θ: most people have one or two tastes
+_ZIPF_EXPONENT, _ZIPF_SHIFT = 0.7, 8.0
+_DEPARTMENT_LIKING, _SHELF_LIKING, _ITEM_LIKING = 1.2, 2.0, 0.5
 _ELASTICITY = 2.0
 _OFFER_SHARE = 0.08
 
