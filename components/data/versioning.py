@@ -122,15 +122,17 @@ def _failed(workspace: Path, failure: Path) -> JaliError:
 
 
 def _init(folder: Path, root: Path) -> None:
-    if (folder / ".dvc" / "config").exists():
+    """Make `folder` a DVC workspace of its own that shares the checkout's configuration, cache and remote."""
+    settings = folder / ".dvc"
+    if (settings / "config.local").exists():
         return
-    (folder / ".dvc").mkdir(parents=True, exist_ok=True)
-    shared = (root / ".dvc" / "config").read_text() if (root / ".dvc" / "config").exists() else ""
-    # Relative URLs of the checkout's own file are relative to its .dvc folder.
-    local = f"[cache]\n    dir = {root / '.dvc' / 'cache'}\n[core]\n    no_scm = true\n"
-    shared = shared.replace("url = ../", f"url = {root}/")
-    write_bytes(folder / ".dvc" / "config", (shared + local).encode())
+    shared = root / ".dvc" / "config"
+    # A relative URL in the checkout's file is relative to its .dvc folder, and would be to ours.
+    text = shared.read_text().replace("url = ../", f"url = {root}/") if shared.exists() else ""
+    write_bytes(settings / "config", text.encode())
     write_bytes(folder / ".dvcignore", b"")
+    own = f"[core]\n    no_scm = true\n[cache]\n    dir = {root / '.dvc' / 'cache'}\n"
+    write_bytes(settings / "config.local", own.encode())
 
 
 @contextmanager
