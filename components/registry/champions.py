@@ -12,7 +12,7 @@ from components.registry import approvals
 from components.registry import identities as keys
 from components.registry.approvals import Decision, PromotionRequest
 from components.registry.evidence import VersionEvidence
-from components.registry.history import History, Rollback, Standing
+from components.registry.history import History, Promotion, Rollback
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,14 @@ class ApprovedChampions:
             Unavailable: another process holds the history's lock.
         """
         standing = self.history.champion(service)
-        return self._proven(standing) if standing else None
+        return self.prove(standing.promotion, standing.move) if standing else None
 
-    def _proven(self, standing: Standing) -> Champion:
-        promotion, move = standing.promotion, standing.move
+    def prove(self, promotion: Promotion, move: Promotion | Rollback) -> Champion:
+        """Return the champion that `promotion` made and `move`, the service's last one, left standing.
+
+        Raises:
+            ApprovalInvalid, ContractBroken: as `current`.
+        """
         people = keys.load(self.identities)
         request, decision = self.history.request(promotion.request), self.history.decision(promotion.request)
         if request is None or decision is None:
@@ -112,5 +116,5 @@ class ApprovedChampions:
             evidence=evidence,
             request=request,
             decision=decision,
-            since=standing.since,
+            since=move.moved_at,
         )

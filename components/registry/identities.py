@@ -54,7 +54,7 @@ def new_key(home: Path, name: str) -> str:
         file.write(pem)
         file.flush()
         os.fsync(file.fileno())
-    return _text(private.public_key().public_bytes_raw())
+    return base64_of(private.public_key().public_bytes_raw())
 
 
 def names(home: Path) -> list[str]:
@@ -68,7 +68,7 @@ def public_key(home: Path, name: str) -> str:
     Raises:
         Misconfigured: there is no such key here.
     """
-    return _text(_private_key(home, name).public_key().public_bytes_raw())
+    return base64_of(_private_key(home, name).public_key().public_bytes_raw())
 
 
 def load(path: Path) -> Identities:
@@ -106,7 +106,7 @@ def add(path: Path, name: str, public: str) -> None:
         raise Misconfigured(
             f"{path} gives {name} another public key",
             value=public,
-            limit=_text(known[name]),
+            limit=base64_of(known[name]),
             next_step="Choose another name, or have the old key removed in a review first.",
         )
     text = (
@@ -124,7 +124,7 @@ def sign(record: R, home: Path, name: str) -> R:
         Misconfigured: there is no such key here.
     """
     signature = _private_key(home, name).sign(_message(record))
-    return record.model_copy(update={"signature": _text(signature)})
+    return record.model_copy(update={"signature": base64_of(signature)})
 
 
 def verify(record: Record, name: str, identities: Identities) -> None:
@@ -188,7 +188,8 @@ def _valid_name(name: Any) -> str:
     return name
 
 
-def _text(raw: bytes) -> str:
+def base64_of(raw: bytes) -> str:
+    """Return raw bytes as the reviewed file writes them."""
     return base64.b64encode(raw).decode()
 
 

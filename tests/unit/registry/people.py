@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from components.core import digest
 from components.core.records import (
     Dataset,
     Evaluation,
@@ -14,9 +15,14 @@ from components.core.records import (
     TrainingRequest,
     Verdict,
 )
-from components.registry import identities
+from components.core.service import Service
+from components.core.settings import Settings
+from components.registry import identities, models
 from components.registry.approvals import Decision, PromotionRequest
 from components.registry.evidence import VersionEvidence
+from components.registry.store import experiment, prepare_store
+
+from .echo import bundle
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -28,7 +34,9 @@ def people(home: Path, *names: str) -> dict[str, bytes]:
     return dict(identities.load(home / "identities.yaml"))
 
 
-def evidence(home: Path, *, author: str = "ana", bundle: str = "b" * 64, passed: bool = True) -> VersionEvidence:
+def evidence(
+    home: Path, *, author: str = "ana", bundle: str = "b" * 64, passed: bool = True, candidate: str = "gram"
+) -> VersionEvidence:
     """Return the evidence of a version of the service `echo`, its training signed by `author`."""
     dataset = Dataset(
         source="shop",
@@ -59,17 +67,17 @@ def evidence(home: Path, *, author: str = "ana", bundle: str = "b" * 64, passed:
     measured = Evaluation(
         service="echo",
         split="test",
-        bundles={"gram": bundle},
-        metrics={"gram": {"ndcg_at_100": Interval(value=0.2, low=0.18, high=0.22)}},
+        bundles={candidate: bundle},
+        metrics={candidate: {"ndcg_at_100": Interval(value=0.2, low=0.18, high=0.22)}},
         paired={"floor": Interval(value=0.02, low=0.01, high=0.03)},
-        chosen="gram",
+        chosen=candidate,
         confidence=0.95,
         release="e" * 64,
         ledger="genesis",
     )
     verdict = Verdict(
         service="echo",
-        candidate="gram",
+        candidate=candidate,
         personal=True,
         bundle=bundle,
         dataset=dataset.digest,
@@ -127,3 +135,14 @@ def decision(
         **changes,
     }
     return identities.sign(Decision.model_validate(fields), home, by)
+
+
+def versioned(
+    settings: Settings, service: Service, *, times: int = 1, **changes: object
+) -> tuple[int, VersionEvidence]:
+    """Register a version of the fake service and return its number and evidence."""
+    folder = bundle(settings.root / "models" / f"echo-{times}", times)
+    of = evidence(settings.home, bundle=digest.of_path(folder), **changes)
+    client, where = prepare_store(settings), experiment(settings, "echo")
+    run = client.create_run(where, tags={"jali.kind": "candidate"})
+    return models.register(settings, service, of, folder, run.info.run_id), of

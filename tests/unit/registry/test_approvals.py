@@ -6,7 +6,8 @@ from components.core.errors import ApprovalInvalid, ContractBroken
 from components.registry import identities
 from components.registry.approvals import require_signed, require_valid
 from components.registry.history import History, Promotion
-from tests.unit.registry.people import NOW, decision, evidence, people, request
+
+from .people import NOW, decision, evidence, people, request
 
 
 @pytest.fixture

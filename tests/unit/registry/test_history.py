@@ -6,7 +6,8 @@ import pytest
 
 from components.core.errors import ContractBroken, Unavailable
 from components.registry.history import History, Promotion, Rollback
-from tests.unit.registry.people import NOW
+
+from .people import NOW
 
 
 def moved(version, sequence, previous, service="echo"):

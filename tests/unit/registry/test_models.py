@@ -1,0 +1,103 @@
+import mlflow
+import pytest
+
+from components.core import digest
+from components.core.errors import ApprovalInvalid, ContractBroken, GateNotMet, Refused
+from components.registry import models, tracking
+from components.registry.card import model_card
+from components.registry.store import prepare_store
+
+from .echo import Answer, bundle
+from .people import evidence, versioned
+from .test_tracking import candidate, training
+
+
+def test_a_version_is_found_again_with_all_that_it_came_from(settings, echo):
+    number, of = versioned(settings, echo)
+    version = prepare_store(settings).get_model_version("jali-echo", str(number))
+    assert version.tags["jali.bundle"] == of.verdict.bundle
+    assert version.tags["jali.author"] == "ana"
+    assert version.description == model_card(of)
+    assert models.evidence_of(settings, "echo", number) == of
+    assert models.data_of(settings, "echo", number) == {
+        "data/split/train.parquet": "1f",
+        "data/split/items.parquet": "2e",
+    }
+    assert models.alias(settings, "echo", models.CHALLENGER) == number
+    assert models.alias(settings, "echo", models.CHAMPION) is None
+    assert digest.of_path(settings.home / "store" / of.verdict.bundle) == of.verdict.bundle
+
+
+def test_the_same_bundle_and_verdict_are_registered_once(settings, echo):
+    first, _ = versioned(settings, echo)
+    second, _ = versioned(settings, echo)
+    other, _ = versioned(settings, echo, times=2)
+    assert (first, second, other) == (1, 1, 2)
+
+
+def test_a_version_answers_through_mlflow_as_through_the_service(settings, echo):
+    number, _ = versioned(settings, echo, times=3)
+    model = mlflow.pyfunc.load_model("models:/jali-echo@challenger")
+    assert model.predict([{"history": ["x", "y"], "k": 1}]) == [Answer(items=["x"], times=3)]
+    assert model.metadata.signature.inputs is not None
+    assert model.input_example == [{"history": ["a", "b"], "k": 2}]
+    with pytest.raises(mlflow.exceptions.MlflowException, match="less than or equal to 100"):
+        model.predict([{"history": ["x"], "k": 1000}])
+    assert number == 1
+
+
+def copy_of(settings):
+    return next((settings.root / "mlruns" / "artifacts").rglob("weights.safetensors"))
+
+
+def test_a_changed_copy_is_not_loaded(settings, echo):
+    number, of = versioned(settings, echo)
+    models.require_copy(settings, "echo", number, of.verdict.bundle)
+    copy_of(settings).write_bytes(b"flipped")
+    with pytest.raises(ContractBroken, match="not the one that was registered"):
+        mlflow.pyfunc.load_model("models:/jali-echo@challenger")
+    with pytest.raises(ContractBroken, match="not the bundle that was registered"):
+        models.require_copy(settings, "echo", number, of.verdict.bundle)
+
+
+def test_no_pickle_is_among_a_versions_artifacts(settings, echo):
+    versioned(settings, echo)
+    suffixes = {path.suffix for path in (settings.root / "mlruns" / "artifacts").rglob("*") if path.is_file()}
+    assert suffixes <= {"", ".py", ".txt", ".yaml", ".json", ".safetensors"}
+
+
+def test_a_ceiling_is_never_registered(settings, echo, tmp_path):
+    folder = bundle(tmp_path / "bundle")
+    parent = tracking.start_training(settings, training(settings))
+    run = tracking.log_ceiling(settings, parent, "ease", {"ndcg_at_100": 0.3})
+    with pytest.raises(Refused, match="can be compared, never registered"):
+        models.register(settings, echo, evidence(settings.home, bundle=digest.of_path(folder)), folder, run)
+    assert models.alias(settings, "echo", models.CHALLENGER) is None
+
+
+def test_what_is_no_candidate_of_the_service_is_never_registered(settings, echo, tmp_path):
+    with pytest.raises(Refused, match="can be compared, never registered"):
+        versioned(settings, echo, candidate="ease")
+
+
+def test_a_version_that_failed_a_gate_is_not_registered(settings, echo):
+    with pytest.raises(GateNotMet, match="failed epsilon"):
+        versioned(settings, echo, passed=False)
+
+
+def test_a_bundle_that_was_not_judged_is_not_registered(settings, echo, tmp_path):
+    of = evidence(settings.home, bundle=digest.of_path(bundle(tmp_path / "judged")))
+    run = tracking.log_candidate(settings, tracking.start_training(settings, training(settings)), candidate())
+    with pytest.raises(ContractBroken, match="not the one that was judged"):
+        models.register(settings, echo, of, bundle(tmp_path / "other", times=2), run)
+
+
+def test_an_author_whom_the_reviewed_file_does_not_know_registers_nothing(settings, echo):
+    settings.identities.write_text("")
+    with pytest.raises(ApprovalInvalid, match="does not know"):
+        versioned(settings, echo)
+
+
+def test_an_unknown_version_is_refused(settings, echo):
+    with pytest.raises(Refused, match="no such version"):
+        models.data_of(settings, "echo", 7)
