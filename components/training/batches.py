@@ -33,14 +33,19 @@ class Batches(IterableDataset[Tensor]):
 
 
 def take(rows: Any, users: NDArray[np.int64]) -> Tensor:
-    """Return the rows of `users`, dense: from a CSR matrix, an array, a tensor, or a torch Dataset of tensors."""
+    """Return the rows of `users`, dense: from a CSR matrix, an array, a tensor, or a torch Dataset of tensors.
+
+    An entry that is not finite becomes 0: no user's row may break the step that it is sampled into.
+    """
     if issparse(rows):
-        return torch.from_numpy(rows[users].toarray().astype(np.float32, copy=False))
-    if isinstance(rows, np.ndarray | Tensor):
-        return torch.as_tensor(rows[users], dtype=torch.float32)
-    if len(users) == 0:
-        return default_collate([torch.zeros_like(rows[0])])[:0]
-    return default_collate([rows[int(user)] for user in users])
+        taken = torch.from_numpy(rows[users].toarray().astype(np.float32, copy=False))
+    elif isinstance(rows, np.ndarray | Tensor):
+        taken = torch.as_tensor(rows[users], dtype=torch.float32)
+    elif len(users):
+        taken = default_collate([rows[int(user)] for user in users])
+    else:
+        taken = default_collate([torch.zeros_like(rows[0])])[:0]
+    return taken.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def count(rows: Any) -> int:

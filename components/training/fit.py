@@ -12,14 +12,13 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from scipy.sparse import issparse
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from components.core import digest
 from components.core.errors import BudgetExhausted, ContractBroken, Misconfigured
 from components.core.progress import Progress, no_progress
-from components.privacy.engine import DPSGD, require_rows_apart
+from components.privacy.engine import DPSGD
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
 from components.training import checkpoint
 from components.training.batches import Batches, poisson, shuffled
@@ -78,8 +77,6 @@ def fit(
         if intend is None or steps is not None or batch_size is not None:
             raise Misconfigured("A private training takes its schedule from the plan, and needs intend")
         total, sample, identity = plan.steps, poisson(rows, plan.sample_rate), digest.of_json(plan.model_dump())
-        if issparse(rows) or hasattr(rows, "shape"):
-            require_rows_apart(module, torch.rand(2, rows.shape[1]))
     else:
         if steps is None or batch_size is None:
             raise Misconfigured("A training without a plan needs steps and batch_size")
@@ -92,7 +89,12 @@ def fit(
     if before:
         module.load_state_dict(before.module)
         optimizer.load_state_dict(before.optimizer)
-    stepper = DPSGD(module, optimizer, plan, flags) if plan is not None else _Plain(module, optimizer)
+    with _quiet():
+        stepper = (
+            _Plain(module, optimizer)
+            if plan is None
+            else DPSGD(module, optimizer, plan, flags, probe=_probe(module, rows))
+        )
 
     def after_step(steps: int) -> None:
         progress(steps, total)
@@ -107,6 +109,18 @@ def fit(
     if not all(torch.isfinite(parameter).all() for parameter in module.parameters()):
         raise ContractBroken("What the training learnt is not finite", next_step="Lower the learning rate.")
     return Fitted(steps=stepper.steps, resumed_from=done, losses=tuple(loop.losses))
+
+
+def _probe(module: lightning.LightningModule, rows: Any) -> Tensor:
+    """Return two made-up rows: of a matrix's width, else the module's own example (Lightning's convention)."""
+    if hasattr(rows, "shape"):
+        return torch.bernoulli(torch.full((2, rows.shape[1]), 0.5))
+    if isinstance(module.example_input_array, Tensor):
+        return module.example_input_array
+    raise Misconfigured(
+        "A private training on a Dataset needs made-up rows to check the model on",
+        next_step="Set example_input_array on the module to two or more rows.",
+    )
 
 
 class _Plain:
