@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from components.core import digest
 from components.core.errors import ContractBroken
+from components.core.evidence import Record
 from components.core.private import Private
 from components.core.records import Evaluation, Interval, Population
 from components.core.service import Metric, Service
@@ -28,6 +29,13 @@ PAIRED_RANGE = 0.5
 """Half the range of a paired difference, as a share of the metric's: what is larger is clipped."""
 
 _PAIRED, _FIRST, _OTHERS = 0.5, 0.25, 0.25  # of the precision; gates read the paired differences
+
+
+class Probed(Record):
+    """What the service's `probe` found about each bundle; kept with the release, since it may take longer."""
+
+    kind: ClassVar[str] = "probed"
+    figures: dict[str, dict[str, float]]
 
 
 def evaluate(
@@ -93,13 +101,16 @@ def evaluate(
     key = content_key(service=service.name, dataset=rows.digest, plan=plan, mechanism_digest=_mechanism(service))
 
     def mechanism(opened: Any, intend: Callable[[int], None], out: Path) -> Event:
+        probed = Probed(figures={name: service.probe(folder) for name, folder in folders.items()})
+        probed.write(out / f"{Probed.kind}.json")
         values = {name: _scored(service, folder, opened, seed) for name, folder in folders.items()}
         intend(1)
         release_moments(plan, values).write(out / f"{NoisedMoments.kind}.json")
         return plan.event
 
-    noised = once(ledger, release, key, rows, mechanism).record(NoisedMoments)
-    bounds = intervals(plan, noised, population=population, confidence=confidence)
+    settled = once(ledger, release, key, rows, mechanism)
+    bounds = intervals(plan, settled.record(NoisedMoments), population=population, confidence=confidence)
+    probed = settled.record(Probed).figures
     means = {(f.bundle, f.metric): bound for f, bound in zip(plan.figures, bounds, strict=True) if f.against is None}
     gains = {(f.bundle, f.against): bound for f, bound in zip(plan.figures, bounds, strict=True) if f.against}
     best = chosen or max(read, key=lambda name: gains[name, floor].value if name != floor else 0.0)
@@ -110,8 +121,8 @@ def evaluate(
         bundles=plan.bundles,
         metrics={
             name: {metric.name: means[name, place] for place, metric in enumerate(service.metrics)}
-            | {metric: Interval(value=v, low=v, high=v) for metric, v in service.probe(folder).items()}
-            for name, folder in folders.items()
+            | {metric: Interval(value=value, low=value, high=value) for metric, value in probed[name].items()}
+            for name in folders
         },
         paired={_pair_name(*pair, best, floor): bound for pair, bound in gains.items()},
         chosen=best,
@@ -166,9 +177,9 @@ def _scored(service: Service, folder: Path, rows: Any, seed: int) -> Floats:
 
 
 def _mechanism(service: Service) -> str:
-    return digest.of_modules(
-        [module for module in (moments, mechanisms, metrics, inspect.getmodule(service.score)) if module]
-    )
+    """Return the digest of the code that scores and releases; what fits a bundle has moved the bundle's own digest."""
+    of_service = {inspect.getmodule(function) for function in (service.score, service.probe)}
+    return digest.of_modules([module for module in {moments, mechanisms, metrics, *of_service} if module])
 
 
 def _pair_name(name: str, other: str, best: str, floor: str) -> str:

@@ -155,6 +155,19 @@ def test_figures_of_the_bundle_alone_are_exact_and_beside_the_others(run, toy):
     assert coverage.low == coverage.value == coverage.high == 0.25
 
 
+def test_a_settled_evaluation_neither_scores_nor_probes_again(run, toy):
+    asked = []
+    watched = replace(
+        toy,
+        score=lambda bundle, rows, seed: asked.append(bundle) or score(bundle, rows, seed),
+        probe=lambda bundle: asked.append(bundle) or {"coverage": 0.25},
+    )
+    first = run(service=watched)
+    asked.clear()
+    assert run(service=watched) == first
+    assert asked == []
+
+
 def test_a_count_of_another_split_is_refused(run, ledger):
     with pytest.raises(ContractBroken, match="count of validation"):
         run(population=count_of(private_rows("validation"), ledger))
