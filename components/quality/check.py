@@ -77,17 +77,18 @@ def check(name: str, table: pa.Table, suite: Suite, parameters: Mapping[str, Any
     applied = [expectation for _, expectation in resolved if expectation is not None]
     outcomes, result = validate(suite.name, applied, table)
 
+    failed = [
+        (expected, outcomes[expected.name])
+        for expected, expectation in resolved
+        if expectation is not None and not outcomes[expected.name].passed
+    ]
+    broken = tuple(
+        (expected, outcome) for expected, outcome in failed if expected.level == "table" or not outcome.evaluated
+    )
     reasons = np.full(table.num_rows, None, dtype=object)
-    broken = []
-    for expected, expectation in resolved:
-        if expectation is None or outcomes[expected.name].passed:
-            continue
-        outcome = outcomes[expected.name]
-        if expected.level == "table" or not outcome.evaluated:
-            broken.append((expected, outcome))
-        else:
-            rows = outcome.rows
-            reasons[rows[np.equal(reasons[rows], None)]] = expected.name
+    for expected, outcome in reversed(failed):  # so that the first in the suite has the last word
+        if expected.level == "row":
+            reasons[outcome.rows] = expected.name
     return Checked(
         record=DataCheck(
             table=name,
@@ -97,7 +98,7 @@ def check(name: str, table: pa.Table, suite: Suite, parameters: Mapping[str, Any
         ),
         suite=suite,
         reasons=pa.array(reasons, pa.string()),
-        broken=tuple(broken),
+        broken=broken,
         left_out=tuple(expected.name for expected, expectation in resolved if expectation is None),
         result=result,
     )

@@ -90,8 +90,10 @@ def _outcome(each: ExpectationValidationResult) -> Outcome:
     kwargs = each.expectation_config.kwargs
     limit = ", ".join(f"{key} {_coarse(value)}" for key, value in kwargs.items() if key not in _NOT_A_LIMIT)
     complaint = _complaint(each.exception_info)
+    if complaint is None and len(rows) != each.result.get("unexpected_count", len(rows)):
+        complaint = "no answer: not every failing row was named"  # a row that is not named would pass
     return Outcome(
-        passed=bool(each.success),
+        passed=bool(each.success) and complaint is None,
         evaluated=complaint is None,
         rows=np.asarray(rows, dtype=np.int64),
         found=complaint or _found(each.result),
@@ -103,7 +105,11 @@ def _complaint(info: dict[str, Any]) -> str | None:
     # The flat form says whether there was an exception; the other has one entry for each metric that failed.
     entries = [info] if "raised_exception" in info else list(info.values())
     messages = [str(entry["exception_message"]) for entry in entries if entry["raised_exception"]]
-    return f"no answer: {messages[0].splitlines()[0][:160]}" if messages else None
+    if not messages:
+        return None
+    first = messages[0].splitlines()[0]
+    # Any other message may quote a row's value, which Data Docs may show and a log may not.
+    return f"no answer: {first}" if first.endswith("does not exist.") else "no answer; Data Docs show the exception"
 
 
 def _found(result: dict[str, Any]) -> str:

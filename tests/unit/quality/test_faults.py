@@ -249,3 +249,23 @@ def test_a_missing_column_refuses_what_speaks_of_it_at_row_level_too() -> None:
 def test_a_row_with_two_faults_has_the_reason_that_comes_first_in_the_suite() -> None:
     table = plant(plant(events(), "quantity", 0), "event", "teleport")
     assert _check_events(table).reasons[0].as_py() == "event kind"
+
+
+def test_an_expectation_that_cannot_be_evaluated_says_so_without_quoting_a_row() -> None:
+    texts = with_column(events(), "rating", pa.array([f"secret {n}" for n in range(40)]))
+    broken = {expected.name: outcome.found for expected, outcome in _check_events(texts).broken}
+    assert broken == {"rating type": "string[pyarrow]", "rating": "no answer; Data Docs show the exception"}
+
+
+def test_a_row_that_the_engine_counts_but_does_not_name_refuses_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    from great_expectations.core import ExpectationValidationResult
+
+    complete = ExpectationValidationResult.__init__
+
+    def short(self: ExpectationValidationResult, *args: Any, **kwargs: Any) -> None:
+        complete(self, *args, **kwargs)
+        self.result.get("unexpected_index_list", [])[:1] = []
+
+    monkeypatch.setattr(ExpectationValidationResult, "__init__", short)
+    checked = _check_events(plant(events(), "quantity", 0, 0))
+    assert checked.record.failed == ("quantity",)
