@@ -65,13 +65,20 @@ class Chain:
             self._connection = _connect(path, busy_seconds)
 
     def read(self, after: Head = NOWHERE) -> list[Entry]:
-        """Return the rows behind `after`, each checked against the hash of the one before."""
+        """Return the rows behind `after`, which must still be there; each is checked against the hash before it."""
         with self.lock, self._errors():
             rows = self._connection.execute(
-                "SELECT seq, verb, body, hash FROM entries WHERE seq > ? ORDER BY seq", (after.seq,)
+                "SELECT seq, verb, body, hash FROM entries WHERE seq >= ? ORDER BY seq", (after.seq,)
             ).fetchall()
+        if after != NOWHERE and (not rows or (rows[0][0], rows[0][3]) != (after.seq, after.hash)):
+            raise ContractBroken(
+                f"The ledger {self.path} was cut or replaced",
+                value=f"row {rows[0][0]} with hash {rows[0][3][:12]}" if rows else f"no row {after.seq}",
+                limit=f"row {after.seq} with hash {after.hash[:12]}",
+                next_step="Restore it from its backup; until then nothing may be released.",
+            )
         entries: list[Entry] = []
-        for seq, verb, body, found in rows:
+        for seq, verb, body, found in rows[0 if after == NOWHERE else 1 :]:
             expected = _hash(after, verb, body)
             if seq != after.seq + 1 or found != expected:
                 raise ContractBroken(
@@ -83,12 +90,6 @@ class Chain:
             after = Head(seq, found)
             entries.append(Entry(seq, verb, json.loads(body), found))
         return entries
-
-    def hash_at(self, seq: int) -> str | None:
-        """Return the stored hash of row `seq`, or None where there is no such row."""
-        with self.lock, self._errors():
-            row = self._connection.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
-        return row[0] if row else None
 
     @contextmanager
     def write(self) -> Iterator[Append]:

@@ -147,7 +147,7 @@ class DPSGD:
                 factors = (self._plan.max_grad_norm / norms.clamp(min=1e-12)).clamp(max=1.0)
                 self._sampled.disable_hooks()
                 try:
-                    (factors * losses).sum().backward()  # type: ignore[no-untyped-call]
+                    (factors * losses).sum().backward()
                 finally:
                     self._sampled.enable_hooks()
                 return float(losses.detach().sum())
