@@ -74,7 +74,11 @@ class Hold:
     intended: int = 0
     """Noisy steps whose intent is durable."""
     settled: Event | None = None
+    """What it was charged with at its end."""
+    ran: int | None = None
+    """Noisy steps that the mechanism itself counted."""
     output: str | None = None
+    """Digest of what it left in the store."""
 
     @property
     def open(self) -> bool:
@@ -187,5 +191,5 @@ def _step(hold: Hold, verb: str, body: dict[str, Any]) -> Hold:
         return replace(hold, stage="released")
     if verb == "settle":
         settled = with_steps(hold.release.event, body["steps"])
-        return replace(hold, stage="settled", settled=settled, output=body["output"])
+        return replace(hold, stage="settled", settled=settled, ran=body["ran"], output=body["output"])
     raise ContractBroken(f"The ledger has a {verb!r} of a hold that is {hold.stage}")

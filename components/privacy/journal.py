@@ -59,6 +59,12 @@ class Journal:
         return current
 
 
-def settlement(hold: Hold, event: Event, output: str | None) -> dict[str, Any]:
-    """Return the body of a row that settles `hold`."""
-    return {"key": hold.key, "attempt": hold.attempt, "steps": steps_of(event), "output": output}
+def settlement(hold: Hold, event: Event, *, ran: Event | None, output: str | None) -> dict[str, Any]:
+    """Return the body of a row that settles `hold` at `event`; `ran` is what the mechanism said, `output` what it left."""
+    return {
+        "key": hold.key,
+        "attempt": hold.attempt,
+        "steps": steps_of(event),
+        "ran": steps_of(ran) if ran else None,
+        "output": output,
+    }

@@ -157,7 +157,7 @@ class Ledger:
             if is_held(self._lock_path(hold)):
                 continue
             if hold.stage == "started":
-                append("settle", settlement(hold, hold.release.event, None))
+                append("settle", settlement(hold, hold.release.event, ran=None, output=None))
             else:
                 append("release", {"key": hold.key, "attempt": hold.attempt})
 
@@ -168,7 +168,15 @@ class Ledger:
 
     def _settled(self, book: Book, key: str) -> Settled | None:
         found = [
-            Settled(hold.key, hold.attempt, hold.settled, hold.output, self._store.find(hold.output))
+            Settled(
+                key=hold.key,
+                attempt=hold.attempt,
+                event=hold.settled,
+                intended=hold.intended,
+                ran=hold.ran,
+                output=hold.output,
+                folder=self._store.find(hold.output),
+            )
             for hold in reversed(book.attempts(key))
             if hold.settled is not None
         ]

@@ -26,6 +26,8 @@ class Settled:
     Attributes:
         key, attempt: whose it is; a release that is done again has the next attempt.
         event: what was charged.
+        intended: noisy steps whose intent was durable before their noise was drawn.
+        ran: noisy steps that the mechanism itself counted, or None where it did not say.
         output: digest of the output's folder (`digest.of_path`), or None where none was kept.
         folder: the output in the store, or None where it is gone.
     """
@@ -33,6 +35,8 @@ class Settled:
     key: str
     attempt: int
     event: Event
+    intended: int
+    ran: int | None
     output: str | None
     folder: Path | None
 
@@ -51,7 +55,7 @@ class Open(Generic[T]):
 
     def __init__(self, journal: Journal, store: Store, hold: Hold, holding: Holding, of: Private[T]) -> None:
         self._journal, self._store, self._hold, self._holding, self._of = journal, store, hold, holding, of
-        self._ran = hold.release.event
+        self._ran: Event | None = None
         self._started = False
 
     @property
@@ -114,9 +118,18 @@ class Open(Generic[T]):
         stored = self._store.keep(output)
         with self._journal.write() as append:
             intended = self._journal.current(self._hold).intended
-            event = with_steps(self._ran, max(steps_of(self._ran), intended))
-            append("settle", settlement(self._hold, event, stored))
-        return Settled(self._hold.key, self._hold.attempt, event, stored, self._store.find(stored))
+            event = self._ran or self._hold.release.event
+            charged = with_steps(event, max(steps_of(event), intended))
+            append("settle", settlement(self._hold, charged, ran=self._ran, output=stored))
+        return Settled(
+            key=self._hold.key,
+            attempt=self._hold.attempt,
+            event=charged,
+            intended=intended,
+            ran=steps_of(self._ran) if self._ran else None,
+            output=stored,
+            folder=self._store.find(stored),
+        )
 
     def _start(self) -> None:
         if not self._started:
@@ -131,7 +144,7 @@ class Open(Generic[T]):
             with self._journal.write() as append:
                 hold = self._journal.book().holds[self._hold.key, self._hold.attempt]
                 if hold.stage == "started":
-                    append("settle", settlement(hold, hold.release.event, None))
+                    append("settle", settlement(hold, hold.release.event, ran=None, output=None))
                 elif hold.stage == "reserved":
                     append("release", {"key": hold.key, "attempt": hold.attempt})
         finally:

@@ -1,0 +1,50 @@
+"""What tries to refute a release: noise that must destroy it, and step counts that must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from components.core.errors import ContractBroken
+from components.core.records import Audit
+from components.privacy.opened import Settled
+from components.privacy.release import SampledGaussian
+
+QUIET, LOUD = 0.01, 1000.0
+"""Noise multipliers of the two runs on simulated rows: next to nothing, and far more than any signal."""
+
+REMAINDER = 0.1
+"""Share of the quiet run's gain that the loud one may keep by luck."""
+
+
+def audit(*, service: str, bundle: str, settled: Settled, train: Callable[[float], float], chance: float) -> Audit:
+    """Return the audit of a bundle: is the noise there, and were exactly the intended steps taken?
+
+    A mechanism whose noise is left out, scaled wrongly or drawn after the fact learns at σ = 1000 what it learns at
+    σ = 0.01. The quiet run gives the test its power: a mechanism that learns nothing at all proves nothing.
+
+    Args:
+        service, bundle: what is audited; the digest of the bundle's folder.
+        settled: the release that made it.
+        train: noise multiplier -> score of the same mechanism on *simulated* rows, higher is better.
+        chance: the score without those rows: of the floor where the mechanism builds on it, else of a random answer.
+
+    Raises:
+        ContractBroken: the quiet run is no better than chance, so that nothing could be destroyed.
+    """
+    quiet, loud = train(QUIET), train(LOUD)
+    if not quiet > chance:
+        raise ContractBroken(
+            "The mechanism learns nothing from simulated rows even with next to no noise, so the audit has no power",
+            value=f"score {quiet:.4f} at σ = {QUIET:g}",
+            limit=f"more than {chance:.4f}",
+            next_step="Simulate rows that have something to learn, or find what is wrong with the mechanism.",
+        )
+    stepwise = isinstance(settled.event, SampledGaussian)
+    return Audit(
+        service=service,
+        bundle=bundle,
+        steps_in_ledger=settled.intended if stepwise else None,
+        steps_in_optimizer=settled.ran if stepwise else None,
+        destroyed_by_noise=loud - chance <= REMAINDER * (quiet - chance),
+        details={"score_quiet": quiet, "score_loud": loud, "chance": chance, "sigma_quiet": QUIET, "sigma_loud": LOUD},
+    )
