@@ -14,8 +14,6 @@ from components.core.errors import Unavailable
 from components.core.processes import Process
 from components.core.settings import Settings
 
-HEARTBEAT_SECONDS = 30
-
 
 def processes(settings: Settings) -> dict[str, Process]:
     """Return the processes of this checkout by name, in the order in which they start."""
@@ -23,16 +21,25 @@ def processes(settings: Settings) -> dict[str, Process]:
     prefect_page = f"http://127.0.0.1:{settings.prefect_port}"
     mlflow_page = f"http://127.0.0.1:{settings.mlflow_port}"
     serving_page = f"http://127.0.0.1:{settings.serving_port}"
-    prefect_environment = flow_environment(settings)
     all_of_them = (
         Process(
             name="prefect",
-            command=(python, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect_port)),
+            command=(
+                python,
+                "-m",
+                "prefect",
+                "server",
+                "start",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(settings.prefect_port),
+            ),
             folder=folder,
             port=settings.prefect_port,
             health=f"{settings.prefect_url}/health",
             page=f"{prefect_page}/deployments",
-            environment=prefect_environment,
+            environment=settings.prefect_environment,
         ),
         Process(
             name="mlflow",
@@ -51,7 +58,7 @@ def processes(settings: Settings) -> dict[str, Process]:
             name="worker",
             command=(python, "-m", "prefect", "worker", "start", "--pool", "jali", "--type", "process", "--limit", "1"),
             folder=folder,
-            environment=prefect_environment,
+            environment=settings.prefect_environment,
         ),
         Process(
             name="serving",
@@ -63,17 +70,6 @@ def processes(settings: Settings) -> dict[str, Process]:
         ),
     )
     return {process.name: process for process in all_of_them}
-
-
-def flow_environment(settings: Settings) -> dict[str, str]:
-    """Return what a process needs to find this checkout's Prefect server, and to be seen alive by it."""
-    return {
-        "PREFECT_HOME": str(settings.var / "prefect"),
-        "PREFECT_API_URL": settings.prefect_url,
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "JALI_ROOT": str(settings.root),
-    }
 
 
 def start(settings: Settings, names: tuple[str, ...]) -> None:
@@ -105,7 +101,7 @@ def _deploy(settings: Settings) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "flows.setup"],
         cwd=settings.root,
-        env={**os.environ, **flow_environment(settings)},
+        env={**os.environ, **settings.prefect_environment},
         check=False,
         capture_output=True,
         text=True,

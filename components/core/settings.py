@@ -18,6 +18,9 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+HEARTBEAT_SECONDS = 30
+"""How often a flow run says that it lives; Prefect allows no less."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -52,6 +55,17 @@ class Settings:
         return self.root / "var"
 
     @property
+    def prefect_environment(self) -> dict[str, str]:
+        """What a process needs to find this checkout's Prefect server, and to be seen alive by it."""
+        return {
+            "PREFECT_HOME": str(self.var / "prefect"),
+            "PREFECT_API_URL": self.prefect_url,
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+            "JALI_ROOT": str(self.root),
+        }
+
+    @property
     def artifacts(self) -> Path:
         """MLflow's artifacts."""
         return self.root / "mlruns" / "artifacts"
@@ -70,6 +84,12 @@ def load() -> Settings:
         mlflow_port=int(os.environ.get("JALI_MLFLOW_PORT", "5000")),
         serving_port=int(os.environ.get("JALI_SERVING_PORT", "8080")),
     )
+
+
+def point_prefect_here() -> None:
+    """Let Prefect in this process talk to this checkout's server, unless the environment names another one."""
+    for name, value in load().prefect_environment.items():
+        os.environ.setdefault(name, value)
 
 
 def silence_telemetry() -> None:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import yaml
 from filelock import FileLock, Timeout
@@ -23,6 +24,7 @@ from components.core import errors
 from components.core.errors import ContractBroken, JaliError, Misconfigured, Unavailable
 from components.core.files import atomic_path, write_bytes
 from components.core.params import Params
+from components.core.progress import Progress, no_progress
 
 _COPIED = ("components", "expectations", "dvc.yaml")
 _REMOTE = "local"
@@ -44,29 +46,46 @@ def open_workspace(root: Path, folder: Path, params: Params) -> Path:
     return folder
 
 
-def reproduce(workspace: Path, targets: tuple[str, ...], environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Bring `targets` up to date and push what they made to the default remote.
+def reproduce(workspace: Path, target: str, *, stages: int, progress: Progress = no_progress) -> dict[str, str]:
+    """Bring the stage `target` and all before it up to date, and push what they made to the default remote.
+
+    What the stages print goes to `.dvc/tmp/repro.log` in the workspace.
 
     Args:
         workspace: a folder with `dvc.yaml`.
-        targets: stage names; what they depend on is brought up to date too.
-        environment: added to the stages' environment.
+        target: a stage.
+        stages: how many stages that is, for the progress.
+        progress: called with the stages done.
 
     Returns:
         DVC's hash of every output of every stage, by its path.
 
     Raises:
         JaliError: a stage ended with it; it is raised again here as it was there.
-        Unavailable: another run works in this workspace for more than ten minutes.
+        Unavailable: another run works in this workspace for more than ten minutes, or DVC failed.
     """
-    failure = workspace / ".dvc" / "tmp" / "failure.json"
-    failure.unlink(missing_ok=True)
+    scratch = workspace / ".dvc" / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    failure, log = scratch / "failure.json", scratch / "repro.log"
     with _serialised(workspace):
-        done = _dvc(workspace, "repro", "--quiet", *targets, environment={**(environment or {}), "JALI_FAILURE": str(failure)})
-        if done != 0:
-            raise _failed(workspace, failure)
-        _dvc(workspace, "push", "--quiet", "--remote", _REMOTE)
-    return hashes(workspace)
+        failure.unlink(missing_ok=True)
+        with log.open("w") as told:
+            running = _start(workspace, "repro", target, environment={"JALI_FAILURE": str(failure)}, stderr=told)
+            seen = 0
+            for line in running.stdout or ():
+                told.write(line)
+                if line.startswith(("Running stage", "Stage '")):
+                    progress(seen, stages)
+                    seen += 1
+        if running.wait() != 0:
+            raise _failed(failure, log)
+        if _start(workspace, "push", "--quiet", "--remote", _REMOTE).wait() != 0:
+            raise Unavailable(
+                "The dataset is made, but the DVC remote does not take it",
+                next_step=f"Run `dvc push` in {workspace} and mend what it says, then run this again.",
+            )
+        progress(stages, stages)
+        return hashes(workspace)
 
 
 def hashes(workspace: Path) -> dict[str, str]:
@@ -89,7 +108,7 @@ def bring_back(root: Path, outputs: Mapping[str, str], destination: Path) -> Pat
     for path, md5 in outputs.items():
         pointer = {"outs": [{"md5": md5, "path": Path(path).name, "hash": "md5"}]}
         write_bytes(destination / f"{path}.dvc", yaml.safe_dump(pointer).encode())
-    if _dvc(destination, "pull", "--quiet", "--remote", _REMOTE) != 0:
+    if _start(destination, "pull", "--quiet", "--remote", _REMOTE).wait() != 0:
         raise ContractBroken(
             "The data of this version is in neither the DVC cache nor the remote",
             value=", ".join(sorted(outputs.values())),
@@ -110,15 +129,18 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _failed(workspace: Path, failure: Path) -> JaliError:
-    if not failure.exists():
-        return Unavailable(
-            "`dvc repro` failed", next_step=f"Run `dvc repro` in {workspace} and read what it prints; nothing was lost."
-        )
-    told = json.loads(failure.read_text())
-    what, value, limit, next_step = told["facts"]
-    kind: type[JaliError] = getattr(errors, told["type"])
-    return kind(what, value=value, limit=limit, next_step=next_step)
+def _failed(failure: Path, log: Path) -> JaliError:
+    if failure.exists():
+        told = json.loads(failure.read_text())
+        what, value, limit, next_step = told["facts"]
+        kind: type[JaliError] = getattr(errors, told["type"])
+        return kind(what, value=value, limit=limit, next_step=next_step)
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return Unavailable(
+        "`dvc repro` failed",
+        value=lines[-1][:200] if lines else "no output",
+        next_step=f"Read {log}; nothing was lost, and running it again goes on from there.",
+    )
 
 
 def _init(folder: Path, root: Path) -> None:
@@ -148,10 +170,19 @@ def _serialised(workspace: Path) -> Iterator[None]:
         ) from error
 
 
-def _dvc(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> int:
+def _start(
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stderr: IO[str] | int = subprocess.DEVNULL,
+) -> subprocess.Popen[str]:
     # The stages call `python`: theirs must be ours, whatever the shell's PATH says.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, **(environment or {}), "PATH": path}, check=False, stdout=subprocess.DEVNULL
-    ).returncode
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env={**os.environ, **(environment or {}), "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )

@@ -15,6 +15,7 @@ from components.core.private import Private
 from components.core.progress import Progress, no_progress
 from components.core.records import Dataset, Evaluation, Population, Trained
 from components.core.service import Candidate, Service
+from components.stages.budget import Budget, Share
 from components.stages.run import Run
 
 COUNT_SHARE = 0.01
@@ -58,30 +59,33 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     floor_plan = floor.plan(mu=mu * math.sqrt(shares[floor.name] / sum(shares.values())), floor=None, **facts)
     trained = [_fitted(run, service, floor, floor_plan, rows, None, progress)]
     floor_bundle = run.models(name) / floor.name
-    spent = [_count_event(run, budget.epsilon), floor_plan.event]
+    counted = _count_event(run, budget.epsilon)
     plans, epsilon = allocate(
         budget.epsilon,
         delta,
-        spent,
+        [counted, floor_plan.event],
         others,
         lambda key, mu: service.candidates[key].plan(mu=mu, floor=floor_bundle, **facts),
     )
     for key, plan in plans.items():
         trained.append(_fitted(run, service, service.candidates[key], plan, rows, floor_bundle, progress))
 
-    out = run.evidence(name, "train")
-    with atomic_path(out) as part:
+    record = Budget(
+        epsilon=epsilon,
+        delta=delta,
+        count=Share(mechanism="dp_count", release=count.release, event=counted, parameters={}),
+        plans={
+            one.candidate: Share(
+                mechanism=one.candidate, release=one.release, event=plan.event, parameters=plan.model_dump(mode="json")
+            )
+            for one, plan in zip(trained, [floor_plan, *plans.values()], strict=True)
+        },
+    )
+    with atomic_path(run.evidence(name, "train")) as part:
         count.write(part / "population.json")
-        for record in trained:
-            record.write(part / f"{record.candidate}.json")
-        all_plans = {floor.name: floor_plan, **plans}
-        facts = {
-            "epsilon": epsilon,
-            "delta": delta,
-            "plans": {key: plan.model_dump(mode="json") for key, plan in all_plans.items()},
-            "events": [event.model_dump() for event in [*spent, *(plan.event for plan in plans.values())]],
-        }
-        write_bytes(part / "budget.json", json.dumps(facts, indent=1).encode())
+        record.write(part / "budget.json")
+        for one in trained:
+            one.write(part / f"{one.candidate}.json")
     return tuple(trained)
 
 

@@ -1,0 +1,89 @@
+"""The workspace of a flow: opened for a source, filled by DVC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from components.core import digest, params, settings
+from components.core.errors import ContractBroken, Refused
+from components.core.progress import Progress, no_progress
+from components.core.records import Dataset
+from components.stages.run import Run
+
+DATA_STAGES = ("collect", "check", "prepare", "split")
+
+
+def open_workspace(source: str | None = None, start: datetime | None = None, end: datetime | None = None) -> Run:
+    """Open the source's workspace with this checkout's code and parameters.
+
+    Args:
+        source: a source of `params.yaml`, by default the one that it chooses.
+        start, end: the window, by default that of `params.yaml`.
+
+    Raises:
+        Misconfigured: there is no such source.
+    """
+    changes: dict[str, Any] = {"source": source} if source else {}
+    if start or end:
+        changes["window"] = {"start": start and start.isoformat(), "end": end and end.isoformat()}
+    return _opened(changes)
+
+
+def open_training(source: str | None = None, epsilon: float | None = None) -> Run:
+    """Open the source's workspace to train on the dataset that lies there.
+
+    Args:
+        source: as above.
+        epsilon: the training's budget, by default that of `params.yaml`. The gate's limit stays what it is.
+
+    Raises:
+        Refused: no dataset was made from this source yet.
+    """
+    changes: dict[str, Any] = {"source": source} if source else {}
+    if epsilon is not None:
+        changes["training"] = {"epsilon": epsilon}
+    run = _opened(changes)
+    if not (run.data / "split" / "dataset.json").exists():
+        raise Refused(
+            f"There is no dataset of {run.params.source} to train on",
+            next_step=f"Run `jali run dataset --source {run.params.source}`, or the deployment dataset/nightly, first.",
+        )
+    return run
+
+
+def version(run: Run, progress: Progress = no_progress) -> Dataset:
+    """Bring the data stages up to date by DVC and return what they made.
+
+    A bounded window is one dataset for ever: what was trained on it was charged for it.
+
+    Raises:
+        ContractBroken: the source now gives other rows for a window that was processed before.
+    """
+    from components.data.collect import window_key
+    from components.data.versioning import reproduce
+
+    reproduce(run.root, "split", stages=len(DATA_STAGES), progress=progress)
+    dataset = Dataset.read(run.data / "split" / "dataset.json")
+    if run.params.window.start and run.params.window.end:
+        shaping = run.params.model_dump(mode="json", include={"prepare", "split", "privacy"})
+        key = digest.of_json([window_key(run.params.chosen_source, run.params.window), shaping])
+        known = run.records().find(Dataset, key)
+        if known and known.digest_keyed != dataset.digest_keyed:
+            raise ContractBroken(
+                f"The window {dataset.start} to {dataset.end} of {dataset.source} was processed before with other rows",
+                value=dataset.digest_keyed[:12],
+                limit=known.digest_keyed[:12],
+                next_step="Collect later events in a later window, or restore the rows that the source had.",
+            )
+        run.records().keep(key, dataset)
+    return dataset
+
+
+def _opened(changes: dict[str, Any]) -> Run:
+    from components.data.versioning import open_workspace
+
+    here = settings.load()
+    chosen = params.load(here.root / "params.yaml").but(**changes)
+    root = open_workspace(here.root, here.var / "workspaces" / chosen.source, chosen)
+    return Run(root=root, params=chosen, settings=here)
