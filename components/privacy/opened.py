@@ -96,6 +96,7 @@ class Open(Generic[T]):
         Raises:
             ContractBroken: it is another mechanism than was reserved, or more of it.
         """
+        self._start()
         held = self._hold.release.event
         if with_steps(held, steps_of(event)) != event or steps_of(event) > steps_of(held):
             raise ContractBroken(

@@ -10,8 +10,8 @@ from components.privacy import accounting
 from components.privacy.release import Event, Gaussian, SampledGaussian
 
 NOT_COVERED = (
-    "The trusted zone: whoever operates the collection, the tables, their backups or the training machine sees people's "
-    "data as it is; access control and the operators protect it, not differential privacy.",
+    "The trusted zone: whoever operates the collection, the tables, their backups or the training machine sees "
+    "people's data as it is; access control and the operators protect it, not differential privacy.",
     "The verdicts of the data checks: that a dataset passed, was refused, or how often it was made is not noised.",
     "Floating-point noise (Mironov 2012) and generators that are seeded by the operating system but are not "
     "cryptographic: an attacker who sees every bit of the released numbers may learn more than ε says.",

@@ -1,0 +1,22 @@
+import pytest
+
+from tests.unit.privacy.builders import open_ledger
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def ledger(home):
+    return open_ledger(home)
+
+
+@pytest.fixture
+def output(tmp_path):
+    folder = tmp_path / "output"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "inner" / "weights").write_bytes(b"\x01\x02")
+    return folder
