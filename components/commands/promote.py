@@ -21,7 +21,7 @@ def promote() -> None:
 
 @promote.command()
 @click.argument("service")
-@click.option("--version", type=int, help="By default the challenger.")
+@click.option("--version", type=click.IntRange(1), help="By default the challenger.")
 @_by
 def request(service: str, version: int | None, by: str) -> None:
     """Ask that a version of SERVICE become its champion."""

@@ -24,7 +24,8 @@ def request(
 ) -> PromotionRequest:
     """Ask, in the name of `by`, that a version (by default the challenger) become the champion.
 
-    A newer request for the service supersedes an older one.
+    A newer request for the service supersedes an older one; asked again while it waits for its decision, the same
+    request comes back.
 
     Raises:
         Refused: there is nothing to ask for.
@@ -52,6 +53,9 @@ def request(
             requested_by=by,
             requested_at=now,
         )
+        waiting = history.last_request(service)
+        if waiting and not history.decision(waiting.digest) and _asks_the_same(waiting, asked):
+            return waiting
         asked = keys.sign(asked, settings.home, by)
         keys.verify(asked, by, people)
         append(asked)
@@ -71,7 +75,8 @@ def decide(
     """Sign, in the name of `by`, a decision over the newest request for `service`, and record it.
 
     An approval that could not promote (by the author, say) is refused here and leaves no trace. Anybody in the reviewed
-    file may reject, the author too. A request is decided once.
+    file may reject, the author too. A request is decided once; who decided it gets the same decision again, so that
+    what was cut off after it can be run again.
 
     Args:
         days: how long an approval may be used.
@@ -83,6 +88,8 @@ def decide(
     with history.writing() as append:
         asked = history.last_request(service)
         decided = history.decision(asked.digest) if asked else None
+        if decided and (decided.outcome, decided.approver) == (outcome, by):
+            return decided
         if asked is None or decided:
             raise ApprovalInvalid(
                 f"No request for {service} waits for a decision",
@@ -213,6 +220,11 @@ def champion_of(settings: Settings, service: str) -> Champion:
         )
     models.require_copy(settings, service, champion.version, champion.bundle_digest)
     return champion
+
+
+def _asks_the_same(one: PromotionRequest, other: PromotionRequest) -> bool:
+    apart = {"requested_at", "signature"}
+    return one.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 
 def _current(settings: Settings, service: str) -> Champion:

@@ -35,9 +35,15 @@ def people(home: Path, *names: str) -> dict[str, bytes]:
 
 
 def evidence(
-    home: Path, *, author: str = "ana", bundle: str = "b" * 64, passed: bool = True, candidate: str = "gram"
+    home: Path,
+    *,
+    author: str = "ana",
+    bundle: str = "b" * 64,
+    passed: bool = True,
+    candidate: str = "gram",
+    service: str = "echo",
 ) -> VersionEvidence:
-    """Return the evidence of a version of the service `echo`, its training signed by `author`."""
+    """Return the evidence of a version of the service, its training signed by `author`."""
     dataset = Dataset(
         source="shop",
         public=True,
@@ -48,7 +54,7 @@ def evidence(
         dvc={"data/split/train.parquet": "1f", "data/split/items.parquet": "2e"},
         checks=(),
     )
-    training = TrainingRequest(service="echo", dataset=dataset.digest, epsilon=3.0, author=author)
+    training = TrainingRequest(service=service, dataset=dataset.digest, epsilon=3.0, author=author)
     training = identities.sign(training, home, author)
     statement = PrivacyStatement(
         unit="user",
@@ -65,7 +71,7 @@ def evidence(
         ledger="genesis",
     )
     measured = Evaluation(
-        service="echo",
+        service=service,
         split="test",
         bundles={candidate: bundle},
         metrics={candidate: {"ndcg_at_100": Interval(value=0.2, low=0.18, high=0.22)}},
@@ -76,7 +82,7 @@ def evidence(
         ledger="genesis",
     )
     verdict = Verdict(
-        service="echo",
+        service=service,
         candidate=candidate,
         personal=True,
         bundle=bundle,

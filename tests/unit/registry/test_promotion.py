@@ -47,6 +47,14 @@ def test_nobody_promotes_alone(settings, echo):
     assert models.alias(settings, "echo", models.CHAMPION) is None
 
 
+def test_asking_again_gives_the_request_that_waits(settings, echo):
+    versioned(settings, echo)
+    first = asked(settings)
+    assert promotion.request(settings, "echo", by="ana", now=NOW + timedelta(days=1)) == first
+    assert asked(settings, by="cid") != first
+    assert len(History(settings.home).entries()) == 2
+
+
 def test_a_request_that_nobody_decided_promotes_nothing(settings, echo):
     versioned(settings, echo)
     with pytest.raises(ApprovalInvalid, match="no decision"):
