@@ -101,7 +101,6 @@ def start_training(settings: Settings, training: Training) -> str:
             where,
             run_name=_title(training),
             tags=runs.tags(
-                key=training.key,
                 kind="training",
                 git_commit=training.git_commit,
                 data_digest=dataset.digest_keyed,
@@ -116,6 +115,7 @@ def start_training(settings: Settings, training: Training) -> str:
         runs.log_parameters(client, run_id, training.parameters)
         runs.log_dataset(client, run_id, dataset)
         runs.log_records(client, run_id, [training.request, dataset])
+        runs.set_tags(client, run_id, key=training.key)  # last: a run that was cut off before it is not gone on with
         return run_id
 
 

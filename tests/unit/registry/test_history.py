@@ -3,6 +3,8 @@ import sqlite3
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from components.core.errors import ContractBroken, Unavailable
 from components.registry.history import History, Promotion, Rollback
@@ -149,3 +151,20 @@ def test_the_revision_differs_after_every_entry(tmp_path):
     for n in range(1, 4):
         seen.add(written(tmp_path, moved(n, n, n - 1 or None)).revision())
     assert len(seen) == 4
+
+
+@settings(max_examples=25, deadline=None)
+@given(promotes=st.lists(st.booleans(), max_size=12))
+def test_any_promotions_and_rollbacks_leave_the_champion_of_a_stack(tmp_path_factory, promotes):
+    history, stack = History(tmp_path_factory.mktemp("history")), []
+    for number, promote in enumerate(promotes, start=1):
+        sequence, before = history.sequence("echo") + 1, stack[-1] if stack else None
+        if promote:
+            stack.append(number)
+            written(history.path.parent, moved(number, sequence, before))
+        elif len(stack) > 1:
+            stack.pop()
+            written(history.path.parent, back(stack[-1], sequence, before))
+    standing, predecessor = history.champion("echo"), history.predecessor("echo")
+    assert (standing.version if standing else None) == (stack[-1] if stack else None)
+    assert (predecessor.version if predecessor else None) == (stack[-2] if len(stack) > 1 else None)
