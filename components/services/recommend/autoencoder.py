@@ -41,7 +41,7 @@ class AutoencoderPlan(BaseModel):
 
     privacy: PrivacyPlan
     columns: int
-    alone: int
+    enough_categories: int
     params: AutoencoderParams
     floor: str
     """Digest of the floor's bundle, whose ranking decides the columns."""
@@ -149,7 +149,7 @@ class Autoencoder:
                 max_grad_norm=chosen.max_grad_norm,
             ),
             columns=params.columns,
-            alone=params.alone,
+            enough_categories=params.enough_categories,
             params=chosen,
             floor=digest.of_path(floor) if floor else "",
         )
@@ -166,7 +166,9 @@ class Autoencoder:
     ) -> Event:
         """Train under the plan and write the bundle."""
         known = read_floor(floor)
-        columns = partition(catalogue, known.popularity.astype(np.float64), limit=plan.columns, alone=plan.alone)
+        columns = partition(
+            catalogue, known.popularity.astype(np.float64), limit=plan.columns, enough=plan.enough_categories
+        )
         bundle, steps = train(columns.count(rows.matrix), columns, known, plan.params, plan=plan.privacy, intend=intend)
         write_bundle(out, bundle)
         return plan.event.model_copy(update={"steps": steps})

@@ -20,7 +20,7 @@ def ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: RecommendPara
     """Return un-noised mean metrics on `test`: popularity, EASE, and the autoencoder, all trained without privacy."""
     shares = popularity.shares(popularity.statistic(train.matrix), 0.0).astype(np.float32)
     floor = Bundle(Config(kind="popularity"), {"popularity": shares}, catalogue)
-    columns = partition(catalogue, shares.astype(np.float64), limit=params.columns, alone=params.alone)
+    columns = partition(catalogue, shares.astype(np.float64), limit=params.columns, enough=params.enough_categories)
     trained, _ = autoencoder.train(columns.count(train.matrix), columns, floor, params.autoencoder, plan=None)
     popular = np.argsort(-shares, kind="stable")[: params.columns]
     weights = ease(train.matrix[:, popular], _EASE_RIDGE)

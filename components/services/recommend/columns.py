@@ -1,7 +1,8 @@
 """The columns of a personal model: a public partition of the catalogue, so that no item is out of reach.
 
-Popular items stand alone, the others share a column with their category. Which items are popular is read from the
-floor, which is already released, so the partition costs nothing.
+Items share a column with their category: people are alike in categories long before they are alike in single items, and
+a category's figure stands out of the noise where an item's does not. Where the taxonomy is too coarse for that, popular
+items stand alone; which they are is read from the floor, which is already released, so the partition costs nothing.
 """
 
 from __future__ import annotations
@@ -45,25 +46,28 @@ class Columns:
         return np.bincount(self.of_item, weights=popularity, minlength=len(self))
 
 
-def partition(catalogue: Catalogue, popularity: Floats, *, limit: int, alone: int) -> Columns:
-    """Return at most `limit` columns: the narrowest categories of which there are so many, and popular items alone.
+def partition(catalogue: Catalogue, popularity: Floats, *, limit: int, enough: int) -> Columns:
+    """Return at most `limit` columns.
+
+    They are the narrowest level of categories that fits into `limit`. Where these are fewer than `enough`, too few to
+    tell tastes apart, the most popular items leave them for columns of their own, as many as there is room for.
 
     Args:
         catalogue: the public items.
         popularity: `(items,)` noised, from the floor.
         limit: most columns.
-        alone: most items that stand alone; all do where the catalogue has no more items than that.
+        enough: categories that suffice.
     """
     paths = [tuple(part for part in category.split("/") if part) for category in catalogue.categories]
     depths = range(max(map(len, paths)), -1, -1)
-    depth = next(d for d in depths if len({path[:d] for path in paths}) <= max(1, limit))
+    depth = next(depth for depth in depths if len({path[:depth] for path in paths}) <= limit)
     shared = len({path[:depth] for path in paths})
-    ranked = np.argsort(-popularity, kind="stable")
-    chosen = ranked[: max(0, min(alone, limit - shared))] if len(paths) > min(alone, limit) else ranked
-    by_itself = np.zeros(len(paths), dtype=bool)
-    by_itself[chosen] = True
+    alone = np.zeros(len(paths), dtype=bool)
+    if shared < enough:
+        room = limit if len(paths) <= limit else limit - shared
+        alone[np.argsort(-popularity, kind="stable")[:room]] = True
     # A column is known by its category, and by its item where that stands alone.
-    keys = [(path[:depth], item if by_itself[item] else -1) for item, path in enumerate(paths)]
+    keys = [(path[:depth], item if alone[item] else -1) for item, path in enumerate(paths)]
     names = sorted(set(keys))
     position = {name: column for column, name in enumerate(names)}
     return Columns(np.array([position[key] for key in keys]), _levels([path for path, _ in names], depth))
@@ -71,12 +75,13 @@ def partition(catalogue: Catalogue, popularity: Floats, *, limit: int, alone: in
 
 def _levels(paths: list[tuple[str, ...]], depth: int) -> tuple[Labels, ...]:
     levels: list[Labels] = []
+    groups = 1
     for level in range(1, depth + 1):
         labels = _labels([path[:level] for path in paths])
-        if labels.max() > (levels[-1].max() if levels else 0):  # a level that divides nothing further says nothing
+        if groups < labels.max() + 1 < len(paths):  # a level that divides nothing further says nothing
             levels.append(labels)
-    columns = np.arange(len(paths))
-    return (*levels, columns) if not levels or levels[-1].max() + 1 < len(paths) else (*levels[:-1], columns)
+            groups = int(labels.max()) + 1
+    return (*levels, np.arange(len(paths)))
 
 
 def _labels(names: list[tuple[str, ...]]) -> Labels:

@@ -47,7 +47,7 @@ class GramPlan(BaseModel):
     sensitivity: float = 1.0
     """One user adds a matrix of Frobenius norm 1, or nothing."""
     columns: int
-    alone: int
+    enough_categories: int
     params: GramParams
     floor: str
     """Digest of the floor's bundle, whose ranking decides the columns."""
@@ -135,7 +135,7 @@ class Gram:
         return GramPlan(
             noise_multiplier=1 / mu,
             columns=params.columns,
-            alone=params.alone,
+            enough_categories=params.enough_categories,
             params=params.gram,
             floor=digest.of_path(floor) if floor else "",
         )
@@ -152,7 +152,9 @@ class Gram:
     ) -> Gaussian:
         """Release the Gram matrix and write the bundle."""
         known = read_floor(floor)
-        columns = partition(catalogue, known.popularity.astype(np.float64), limit=plan.columns, alone=plan.alone)
+        columns = partition(
+            catalogue, known.popularity.astype(np.float64), limit=plan.columns, enough=plan.enough_categories
+        )
         vector = as_vector(statistic(columns.count(rows.matrix)))
         intend(1)
         noised = as_matrix(mechanisms.noised_sum(vector, plan.sensitivity, plan.noise_multiplier), len(columns))

@@ -43,9 +43,16 @@ class Autoencoder(lightning.LightningModule):
 
     def losses(self, counted: Tensor) -> Tensor:
         """Return each row's loss, `(rows,)`; a row of which nothing was hidden has none."""
-        hidden = torch.binomial(counted, torch.full_like(counted, self.dropout))
+        hidden = counted * self._hidden_part(counted.detach())
         likelihood = torch.log_softmax(self(counted - hidden), dim=1)
         return -(hidden * likelihood).sum(dim=1) / hidden.sum(dim=1).clamp_min(1.0)
+
+    def _hidden_part(self, counted: Tensor) -> Tensor:
+        present = counted >= 1.0  # most columns are empty, and drawing for them costs more than the network
+        counts = counted[present].round()
+        part = torch.zeros_like(counted)
+        part[present] = torch.binomial(counts, torch.full_like(counts, self.dropout)) / counts
+        return part
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam; under a plan it takes the noised mean gradient."""

@@ -17,7 +17,7 @@ class GramParams(Section):
     """How far a pair's lift is believed to lie from that of the categories above it (relative); less trusts less."""
     own: float = Field(0.05, ge=0)
     """Items of an average user ÷ pairs that they make."""
-    ridge: float = Field(50.0, gt=0)
+    ridge: float = Field(100.0, gt=0)
     """λ of the regression, in users."""
     blend: float = Field(2.0, ge=0)
     """Items of history at which a user's own taste weighs as much as popularity."""
@@ -43,9 +43,9 @@ class RecommendParams(Section):
     """The whole of `services.recommend`."""
 
     columns: int = Field(2000, ge=2)
-    """Most columns of a personal model: popular items by themselves, the others together by category."""
-    alone: int = Field(200, ge=0)
-    """Most popular items with a column of their own; all have one where the catalogue is no larger."""
+    """Most columns of a personal model."""
+    enough_categories: int = Field(50, ge=1)
+    """With fewer categories than this, popular items get columns of their own."""
     max_items_per_user: int = Field(100, ge=1)
     """Most items of a user that are read; what `prepare` has already bounded is unchanged by the same bound."""
     gram: GramParams = GramParams()

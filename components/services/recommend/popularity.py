@@ -49,10 +49,11 @@ def statistic(matrix: Matrix) -> npt.NDArray[np.float64]:
 def shares(noised: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.float64]:
     """Return positive shares of sum 1 from noised popularity.
 
-    What the noise hides, everything below σ, is held to be σ at most, in an order that the noise still decides.
+    What the noise hides, everything below σ (or below half a user, where there is none), is held to be small: less
+    than that, in the order that the noise left it in.
     """
-    floor = np.maximum(sigma, np.finfo(float).tiny)
-    positive = np.where(noised > floor, noised, floor * np.exp(np.minimum(noised / floor - 1, 0)))
+    least = max(sigma, 0.5)
+    positive = np.where(noised > least, noised, least * np.exp(np.minimum(noised / least - 1, 0)))
     return np.asarray(positive / positive.sum())
 
 
