@@ -1,0 +1,275 @@
+"""What every service must hold. A service inherits these tests by one class:
+
+class TestRecommend(ServiceConformance):
+    service = SERVICE
+    ...
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.core import digest, params
+from components.core.errors import Misconfigured
+from components.core.service import Candidate, Service, find
+from components.privacy import mechanisms
+
+ROOT = Path(__file__).parents[2]
+MU, DELTA, POPULATION = 1.0, 1e-5, 40
+SAFE_FILES = {".json", ".safetensors", ".parquet"}
+
+Basket = Sequence[int]
+"""What one user takes, as positions in the catalogue."""
+
+
+class ServiceConformance:
+    """Inherit, and set:
+
+    service: the service.
+    items: its catalogue's table.
+    options: its parameters, small enough to train in a moment.
+    iterative: candidates that take many noisy steps instead of one; their clipping is the engine's and tested there.
+    """
+
+    service: ClassVar[Service]
+    items: ClassVar[pa.Table]
+    options: ClassVar[dict[str, Any]] = {}
+    iterative: ClassVar[frozenset[str]] = frozenset()
+
+    # --- what the class makes for its tests
+
+    def params(self) -> Any:
+        return self.service.params.model_validate(self.options)
+
+    def table(self, baskets: Sequence[Basket]) -> pa.Table:
+        """Return a split's table, one basket a user; override it where a service reads another table."""
+        names = self.items["item"].to_pylist()
+        pairs = [(_pseudonym(user), names[item]) for user, basket in enumerate(baskets) for item in basket]
+        return pa.table(
+            {
+                "user": pa.array([user for user, _ in pairs], pa.string()),
+                "item": pa.array([item for _, item in pairs], pa.string()),
+                "category": pa.nulls(len(pairs), pa.string()),
+                "weight": np.ones(len(pairs)),
+                "block": pa.array(["2000Q4"] * len(pairs), pa.string()),
+            }
+        )
+
+    def baskets(self, users: int = 40, seed: int = 5) -> list[list[int]]:
+        drawn = np.random.default_rng(seed)
+        return [
+            drawn.choice(len(self.items), size=drawn.integers(1, 7), replace=False).tolist() for _ in range(users)
+        ]
+
+    def rows(self, folder: Path, table: pa.Table) -> Any:
+        items = self.items_path(folder)
+        pq.write_table(table, folder / "split.parquet")
+        return self.service.rows(folder / "split.parquet", items, self.params())
+
+    def items_path(self, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(self.items, folder / "items.parquet")
+        return folder / "items.parquet"
+
+    def trained(self, candidate: Candidate, rows: Any, folder: Path) -> tuple[Path, Any, Any]:
+        """Return the candidate's bundle, its plan and the event that ran."""
+        catalogue = self.service.catalogue(self.items_path(folder), self.params())
+        floor = None
+        if candidate.personal:
+            floor, _, _ = self.trained(self.service.floor, rows, folder)
+        plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=floor)
+        out = folder / candidate.name
+        event = candidate.fit(rows, plan, catalogue, floor=floor, intend=lambda steps: None, out=out)
+        return out, plan, event
+
+    def statistic(self, candidate: Candidate, rows: Any, folder: Path) -> tuple[np.ndarray, float]:
+        """Return the un-noised answer of a one-shot candidate and the sensitivity that its noise was scaled to.
+
+        The floor that a personal candidate starts from is the same for all rows: it is already released.
+        """
+        catalogue = self.service.catalogue(self.items_path(folder), self.params())
+        floor = folder / "floor"
+        if candidate.personal and not floor.exists():
+            fixed = self.rows(folder / "fixed", self.table(self.baskets()))
+            with noiseless():
+                self.trained(self.service.floor, fixed, folder / "fixed")[0].rename(floor)
+        given_floor = floor if candidate.personal else None
+        plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=given_floor)
+        with noiseless() as sums:
+            candidate.fit(rows, plan, catalogue, floor=given_floor, intend=lambda steps: None, out=folder / "bundle")
+        assert len(sums) == 1
+        return sums[0]
+
+    # --- what it is
+
+    def test_it_has_one_floor_and_the_floor_comes_first(self) -> None:
+        personal = [candidate.personal for candidate in self.service.candidates.values()]
+        assert personal[0] is False
+        assert all(personal[1:])
+        assert all(name == candidate.name for name, candidate in self.service.candidates.items())
+
+    def test_its_folder_its_suite_and_its_parameters_are_held_together(self) -> None:
+        name = self.service.name
+        assert find(name) is self.service
+        suite = json.loads((ROOT / "expectations" / f"{name}.json").read_text())
+        assert suite["name"] == name
+        configured = yaml.safe_load((ROOT / "params.yaml").read_text())["services"]
+        params.parse(self.service.params, configured[name], f"services.{name}")
+
+    def test_its_parameters_refuse_an_unknown_key_and_name_the_allowed_ones(self) -> None:
+        with pytest.raises(Misconfigured, match="colums") as refused:
+            params.parse(self.service.params, {"colums": 1}, f"services.{self.service.name}")
+        assert all(key in str(refused.value) for key in self.service.params.model_fields)
+
+    def test_its_shares_of_the_budget_are_positive(self) -> None:
+        assert all(candidate.share > 0 for candidate in self.service.candidates.values())
+
+    # --- what a release must be
+
+    def test_the_plan_charges_no_more_than_its_budget(self, candidate: Candidate, tmp_path: Path) -> None:
+        from components.privacy.accounting import epsilon_of, gaussian_epsilon
+
+        _, plan, event = self.trained(candidate, self.rows(tmp_path, self.table(self.baskets())), tmp_path)
+        assert epsilon_of([plan.event], DELTA) <= gaussian_epsilon(MU, DELTA) + 1e-9
+        assert epsilon_of([event], DELTA) <= epsilon_of([plan.event], DELTA) + 1e-9
+
+    def test_every_noisy_step_is_intended_before_it_is_drawn(self, candidate: Candidate, tmp_path: Path) -> None:
+        rows = self.rows(tmp_path, self.table(self.baskets()))
+        catalogue = self.service.catalogue(self.items_path(tmp_path), self.params())
+        floor = self.trained(self.service.floor, rows, tmp_path)[0] if candidate.personal else None
+        plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=floor)
+
+        def full(steps: int) -> None:
+            raise OSError("the ledger cannot be written")
+
+        with patch.object(mechanisms, "gaussian_noise", side_effect=AssertionError("noise was drawn")), pytest.raises(
+            OSError, match="ledger"
+        ):
+            candidate.fit(rows, plan, catalogue, floor=floor, intend=full, out=tmp_path / "never")
+        assert not (tmp_path / "never").exists()
+
+    def test_one_user_moves_the_statistic_by_at_most_the_sensitivity(
+        self, candidate: Candidate, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        if candidate.name in self.iterative:
+            pytest.skip("its steps clip in the engine, where the same is tested")
+        folder = tmp_path_factory.mktemp("users")
+        everyone = self.baskets(users=12)
+        before, _ = self.statistic(candidate, self.rows(folder / "before", self.table(everyone)), folder)
+        positions = st.integers(0, len(self.items) - 1)
+
+        @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(st.lists(positions, min_size=1, max_size=len(self.items), unique=True))
+        def moves(basket: list[int]) -> None:
+            rows = self.rows(folder / "after", self.table([*everyone, basket]))
+            after, sensitivity = self.statistic(candidate, rows, folder)
+            assert np.linalg.norm(after - before) <= sensitivity * (1 + 1e-9)
+
+        moves()
+
+    def test_the_order_of_rows_does_not_matter(self, candidate: Candidate, tmp_path: Path) -> None:
+        if candidate.name in self.iterative:
+            pytest.skip("each step samples its users at random")
+        table = self.table(self.baskets())
+        shuffled = table.take(np.random.default_rng(3).permutation(table.num_rows))
+        one, _ = self.statistic(candidate, self.rows(tmp_path / "one", table), tmp_path)
+        two, _ = self.statistic(candidate, self.rows(tmp_path / "two", shuffled), tmp_path)
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-9)
+
+    def test_done_again_it_differs_by_noise_alone(self, candidate: Candidate, tmp_path: Path) -> None:
+        rows = self.rows(tmp_path, self.table(self.baskets()))
+        noisy = [digest.of_path(self.trained(candidate, rows, tmp_path / name)[0]) for name in ("a", "b")]
+        assert noisy[0] != noisy[1]
+        if candidate.name not in self.iterative:
+            with noiseless():
+                same = [digest.of_path(self.trained(candidate, rows, tmp_path / name)[0]) for name in ("c", "d")]
+            assert same[0] == same[1]
+
+    # --- what a bundle must be
+
+    def test_its_bundle_is_data_and_answers_the_same_after_a_round_trip(
+        self, candidate: Candidate, tmp_path: Path
+    ) -> None:
+        bundle, _, _ = self.trained(candidate, self.rows(tmp_path, self.table(self.baskets())), tmp_path)
+        assert {path.suffix for path in bundle.rglob("*") if path.is_file()} <= SAFE_FILES
+        request = self.service.request.model_validate(self.service.example)
+        with no_pickle():
+            answers = [self.service.predict(self.service.load(bundle), request) for _ in range(2)]
+        assert answers[0] == answers[1]
+        assert isinstance(answers[0], self.service.answer)
+
+    def test_its_bundle_names_no_user(self, candidate: Candidate, tmp_path: Path) -> None:
+        baskets = self.baskets()
+        bundle, _, _ = self.trained(candidate, self.rows(tmp_path, self.table(baskets)), tmp_path)
+        content = b"".join(path.read_bytes() for path in sorted(bundle.rglob("*")) if path.is_file())
+        assert not any(_pseudonym(user).encode() in content for user in range(len(baskets)))
+
+    # --- what a score must be
+
+    def test_scores_are_one_line_a_user_within_the_declared_ranges(self, candidate: Candidate, tmp_path: Path) -> None:
+        rows = self.rows(tmp_path, self.table(self.baskets()))
+        bundle, _, _ = self.trained(candidate, rows, tmp_path)
+        values = self.service.score(bundle, rows, 11)
+        assert values.shape == (40, len(self.service.metrics))
+        for metric, column in zip(self.service.metrics, values.T, strict=True):
+            assert np.all((column >= metric.low) & (column <= metric.high)), metric.name
+
+    def test_another_user_changes_nobody_elses_score(self, candidate: Candidate, tmp_path: Path) -> None:
+        baskets = self.baskets()
+        rows = self.rows(tmp_path, self.table(baskets))
+        bundle, _, _ = self.trained(candidate, rows, tmp_path)
+        more = self.rows(tmp_path / "more", self.table([*baskets, [0, 1, 2]]))
+        one, two = self.service.score(bundle, rows, 11), self.service.score(bundle, more, 11)
+        kept = [sorted(map(tuple, values.round(6).tolist())) for values in (one, two)]
+        left = list(kept[1])
+        for line in kept[0]:
+            left.remove(line)
+        assert len(left) == 1
+
+    def test_its_probe_needs_no_user(self, candidate: Candidate, tmp_path: Path) -> None:
+        bundle, _, _ = self.trained(candidate, self.rows(tmp_path, self.table(self.baskets())), tmp_path)
+        assert all(np.isfinite(value) for value in self.service.probe(bundle).values())
+
+
+@contextmanager
+def noiseless() -> Iterator[list[tuple[np.ndarray, float]]]:
+    """Turn the noise of one-shot mechanisms off, and yield the list of (sum, sensitivity) that they asked noise for."""
+    sums: list[tuple[np.ndarray, float]] = []
+
+    def keep(vector: np.ndarray, sensitivity: float, noise_multiplier: float) -> np.ndarray:
+        sums.append((np.array(vector, dtype=np.float64), sensitivity))
+        return sums[-1][0]
+
+    with patch.object(mechanisms, "noised_sum", keep):
+        yield sums
+
+
+@contextmanager
+def no_pickle() -> Iterator[None]:
+    """Make any unpickling fail."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a bundle was unpickled")
+
+    with patch.object(pickle, "loads", refuse), patch.object(pickle, "load", refuse), patch.object(
+        pickle, "Unpickler", refuse
+    ):
+        yield
+
+
+def _pseudonym(user: int) -> str:
+    return digest.of_bytes(str(user).encode())[:32]
