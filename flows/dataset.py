@@ -7,7 +7,7 @@ from prefect import flow
 from pydantic import Field
 
 from components.core.records import Dataset
-from components.stages import flow_steps
+from components.stages import workspace
 from flows import artifacts
 from flows.tasks import step, verdicts
 
@@ -21,8 +21,8 @@ def dataset(
     start: Annotated[datetime | None, Field(description="First moment of the window; empty is params.yaml's.")] = None,
     end: Annotated[datetime | None, Field(description="First moment after it; empty is params.yaml's.")] = None,
 ) -> Dataset:
-    """A window that was processed is not processed again; one whose content has changed is refused."""
-    workspace = step(flow_steps.open_workspace)(source, start, end)
-    made = step(flow_steps.version_dataset)(workspace)
-    artifacts.of_dataset(workspace, made)
+    """A window that was processed is not processed again; one whose rows have changed is refused."""
+    run = step(workspace.open_workspace)(source, start, end)
+    made = step(workspace.version)(run)
+    artifacts.of_dataset(run, made)
     return made

@@ -11,12 +11,9 @@ from flows.train import Author, Epsilon, Service, train
 @flow(name="pipeline", description="Dataset, training and promotion request, one after the other.")
 @verdicts
 def pipeline(
-    source: SourceName = None,
-    service: Service = "recommend",
-    epsilon: Epsilon = None,
-    author: Author = "scheduler",
+    source: SourceName = None, service: Service = "recommend", epsilon: Epsilon = None, author: Author = "scheduler"
 ) -> str | None:
-    """Returns the digest of the promotion request, or None where the version is champion already."""
+    """Return the digest of the promotion request, or None where the version is champion already."""
     dataset(source)
     version = train(service, source, epsilon, author)
     return promote(service, version, author)

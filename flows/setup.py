@@ -20,13 +20,13 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessWorker
 
+from flows.tasks import TRAININGS
+
 ROOT = Path(__file__).parents[1]
 POOLS = {
     "jali": "Flows on this machine: one process a run.",
     "jali-gpu": "Trainings on a machine with a GPU: start a worker there with `prefect worker start --pool jali-gpu`.",
 }
-TRAININGS = "jali-training"
-"""A global limit of one: two trainings at once would only wait for the same ledger and workspace."""
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def _zombies() -> None:
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message="The process of this run died. Start it again: it resumes from its records and repeats no finished step.",
+                message="The process of this run died. Start it again: it resumes and repeats no finished step.",
             )
         ],
     ).create()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import task
@@ -17,6 +18,10 @@ from prefect.states import Failed
 from prefect.tasks import exponential_backoff
 
 from components.core.errors import JaliError, Unavailable
+from components.core.progress import bar
+
+TRAININGS = "jali-training"
+"""A global limit of one: two trainings at once would only wait for the same ledger and workspace."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,10 +31,13 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
     """Return `function` as a task that is retried, with back-off, on `Unavailable` only.
 
     Any other error of Jali's ends the task as Failed, with its sentence as the message, and is raised in the flow.
+    A function that takes `progress` draws a bar where somebody looks.
     """
+    title = function.__name__.replace("_", " ")
+    long = "progress" in signature(function).parameters
 
     @task(
-        name=function.__name__.replace("_", " "),
+        name=title,
         description=(function.__doc__ or "").split("\n\n")[0],
         cache_policy=NO_CACHE,
         retries=3,
@@ -39,7 +47,10 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
     )
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(*args, **kwargs)
+            if not long:
+                return function(*args, **kwargs)
+            with bar(title) as progress:
+                return function(*args, **{**kwargs, "progress": progress})
         except JaliError as error:
             if isinstance(error, Unavailable):
                 raise

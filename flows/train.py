@@ -7,11 +7,10 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, State
 from pydantic import Field
 
-from components.stages import flow_steps
+from components.stages import model, registration, workspace
 from flows import artifacts
 from flows.dataset import SourceName
-from flows.setup import TRAININGS
-from flows.tasks import step, verdicts
+from flows.tasks import TRAININGS, step, verdicts
 
 Service = Annotated[str, Field(description="A service of params.yaml.")]
 Author = Annotated[str, Field(description="Whose key on this machine signs the request; they may not approve it.")]
@@ -25,18 +24,19 @@ Epsilon = Annotated[
 def train(
     service: Service = "recommend", source: SourceName = None, epsilon: Epsilon = None, author: Author = "scheduler"
 ) -> int | State[int]:
-    """Returns the version. The same training of the same dataset is done once: asked again, it does nothing."""
-    workspace = step(flow_steps.open_training)(source, epsilon)
-    known = step(flow_steps.find_version)(workspace, service)
+    """Return the version. The same training of the same dataset is done once: asked again, it does nothing."""
+    run = step(workspace.open_training)(source, epsilon)
+    known = step(registration.find_version)(run, service)
     if known is not None:
         return Completed(message=f"This dataset was trained on already: version {known} of {service}", data=known)
     with concurrency(TRAININGS):
-        step(flow_steps.request_training)(workspace, service, author)
-        step(flow_steps.train)(workspace, service)
-        step(flow_steps.evaluate)(workspace, service)
-        step(flow_steps.audit)(workspace, service)
-        verdict = step(flow_steps.gate)(workspace, service)
-        run = step(flow_steps.log_training)(workspace, service)
-    artifacts.of_training(workspace, service, run)
-    step(flow_steps.require_passed)(verdict)
-    return step(flow_steps.register)(workspace, service, run)
+        step(registration.request_training)(run, service, author)
+        tracked = step(registration.open_tracking)(run, service)
+        step(registration.train)(run, service, tracked)
+        step(model.evaluate)(run, service)
+        step(model.audit)(run, service)
+        verdict = step(model.gate)(run, service)
+        logged = step(registration.log_training)(run, service, tracked)
+    artifacts.of_training(run, service, logged)
+    step(model.require_passed)(verdict)
+    return step(registration.register)(run, service, logged)

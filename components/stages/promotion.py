@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from components.registry.champions import Champion
 
 
-def request_promotion(service: str, version: int | None, by: str) -> PromotionRequest:
+def request_promotion(service: str, version: int | None, by: str) -> PromotionRequest | None:
     """Ask, in the name of `by`, that a version (by default the challenger) become the champion.
 
-    Asked again while the same request waits for its decision, it returns that one.
+    Asked again while the same request waits for its decision, it returns that one; None where that version is champion
+    already.
     """
     from components.registry import models, promotion
     from components.registry.history import History
 
     here = settings.load()
     history, wanted = History(here.home), version or models.alias(here, service, models.CHALLENGER)
-    waiting = history.last_request(service)
+    champion, waiting = history.champion(service), history.last_request(service)
+    if champion and champion.version == wanted:
+        return None
     if waiting and waiting.version == wanted and waiting.requested_by == by and not history.decision(waiting.digest):
         return waiting
     return promotion.request(here, service, by=by, now=datetime.now(UTC), version=wanted)

@@ -1,0 +1,58 @@
+"""`jali run`: a flow in this process, against the local Prefect server; what `jali up` schedules is the same code."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+_source = click.option("--source", help="A source of params.yaml; by default the one that it chooses.")
+_service = click.option("--service", default="recommend", show_default=True)
+_epsilon = click.option("--epsilon", type=click.FloatRange(0, min_open=True), help="By default params.yaml's.")
+_author = click.option("--author", default="scheduler", show_default=True, help="Whose key here signs the request.")
+_when = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"])
+
+
+@click.group()
+def run() -> None:
+    """Run a flow here and now; the Prefect server must be up (`jali up`)."""
+
+
+@run.command()
+@_source
+@click.option("--start", type=_when, help="First moment of the window (UTC).")
+@click.option("--end", type=_when, help="First moment after the window (UTC).")
+def dataset(source: str | None, start: datetime | None, end: datetime | None) -> None:
+    """Collect, check, prepare and split."""
+    from flows.dataset import dataset as flow
+
+    made = flow(source, start, end)
+    click.echo(f"dataset {made.digest_keyed[:12]} of {made.source}, blocks {', '.join(made.blocks)}")
+
+
+@run.command()
+@_service
+@_source
+@_epsilon
+@_author
+def train(service: str, source: str | None, epsilon: float | None, author: str) -> None:
+    """Train all candidates and register the best that passes its gates."""
+    from flows.train import train as flow
+
+    click.echo(f"version {flow(service, source, epsilon, author)} of {service} is the challenger")
+
+
+@run.command()
+@_source
+@_service
+@_epsilon
+@_author
+def pipeline(source: str | None, service: str, epsilon: float | None, author: str) -> None:
+    """The whole way to a promotion request."""
+    from flows.pipeline import pipeline as flow
+
+    request = flow(source, service, epsilon, author)
+    if request is None:
+        click.echo(f"This training was done before, and its version is champion of {service}.")
+    else:
+        click.echo(f"request {request[:12]}: now somebody else runs `jali promote approve {service} --by NAME --reason …`")
