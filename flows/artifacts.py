@@ -8,7 +8,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from components.core import settings
 from components.core.records import Dataset
-from components.stages import model
+from components.stages import gate
 from components.stages.registration import Logged
 from components.stages.run import Run
 
@@ -40,11 +40,11 @@ Data Docs and quarantine, in the trusted zone of the machine that ran this:
 
 def of_training(run: Run, service: str, logged: Logged) -> None:
     """Show the summary, the gates as a table, and the link to the training's runs in MLflow."""
-    verdict = model.verdict_of(run, service)
-    create_markdown_artifact(key=f"training-{service}", markdown=model.summary(run, service))
+    verdict = gate.verdict_of(run, service)
+    create_markdown_artifact(key=f"training-{service}", markdown=gate.summary_of(run, service))
     create_table_artifact(
         key=f"gates-{service}",
-        table=[{**gate.model_dump(), "evidence": gate.evidence[:12]} for gate in verdict.gates],
+        table=[{**one.model_dump(), "evidence": one.evidence[:12]} for one in verdict.gates],
         description=f"Gates of {service}/{verdict.candidate}: {'passed' if verdict.passed else 'refused'}",
     )
     create_link_artifact(

@@ -7,7 +7,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, State
 from pydantic import Field
 
-from components.stages import model, registration, workspace
+from components.stages import audit, evaluate, gate, registration, request, workspace
 from flows import artifacts
 from flows.dataset import SourceName
 from flows.tasks import TRAININGS, step, verdicts
@@ -30,13 +30,13 @@ def train(
     if known is not None:
         return Completed(message=f"This dataset was trained on already: version {known} of {service}", data=known)
     with concurrency(TRAININGS):
-        step(registration.request_training)(run, service, author)
+        step(request.request_training)(run, service, author)
         tracked = step(registration.open_tracking)(run, service)
         step(registration.train)(run, service, tracked)
-        step(model.evaluate)(run, service)
-        step(model.audit)(run, service)
-        verdict = step(model.gate)(run, service)
+        step(evaluate.evaluate)(run, service)
+        step(audit.audit)(run, service)
+        verdict = step(gate.gate)(run, service)
         logged = step(registration.log_training)(run, service, tracked)
     artifacts.of_training(run, service, logged)
-    step(model.require_passed)(verdict)
+    step(gate.require_passed)(verdict)
     return step(registration.register)(run, service, logged)

@@ -69,7 +69,9 @@ def _release(hold: Any) -> dict[str, Any]:
 def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    cells = [[f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in columns] for row in rows]
+    cells = [
+        [f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in columns] for row in rows
+    ]
     widths = [max(len(line[place]) for line in [list(columns), *cells]) for place in range(len(columns))]
     for line in [list(columns), *cells]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -55,4 +55,6 @@ def pipeline(source: str | None, service: str, epsilon: float | None, author: st
     if request is None:
         click.echo(f"This training was done before, and its version is champion of {service}.")
     else:
-        click.echo(f"request {request[:12]}: now somebody else runs `jali promote approve {service} --by NAME --reason …`")
+        click.echo(
+            f"request {request[:12]}: now somebody else runs `jali promote approve {service} --by NAME --reason …`"
+        )

@@ -19,18 +19,18 @@ _MODEL = ("train", "evaluate", "audit", "gate")
 @click.argument("service", required=False)
 def stage(name: str, service: str | None) -> None:
     """Run one stage in the workspace that is the current folder."""
-    from components.stages import data, model
+    from importlib import import_module
+
     from components.stages.run import Run
 
     try:
         run = Run.open(Path.cwd())
+        if (name in _MODEL) != (service is not None):
+            raise click.UsageError(f"{', '.join(_MODEL)} take a service: {', '.join(run.params.services)}; others none")
+        room = import_module(f"components.stages.{name if name in _MODEL else 'data'}")
+        given = [service] if service else []
         with bar(f"{name} {service or run.params.source}") as progress:
-            if name in _DATA:
-                getattr(data, name)(run, progress)
-            elif service is None:
-                raise click.UsageError(f"{name} needs a service: {', '.join(run.params.services)}")
-            else:
-                getattr(model, name)(run, service, progress)
+            getattr(room, name)(run, *given, progress)
     except JaliError as error:
         tell_failure(error)
         raise

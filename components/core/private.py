@@ -1,4 +1,4 @@
-"""`Private[T]`: a value that only a release may open."""
+"""`Private[T]`: a value that only a release may open, unless its source is declared public."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from components.core import digest as digests
+from components.core.errors import ContractBroken
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -17,7 +18,7 @@ class Private(Generic[T]):
     """A table, or anything computed from one, of people in the `split` of the `blocks`.
 
     Trusted steps go from private to private by `map`. A value comes out only in `with ledger.release(...)`, which
-    charges it; no method of this class returns it.
+    charges it; no method of this class returns it, but for a source that is declared public.
 
     Attributes:
         digest: content digest, plain; it stays in the trusted zone (publish `digests.keyed` instead).
@@ -45,6 +46,21 @@ class Private(Generic[T]):
             split=self.split,
             public=self.public,
         )
+
+    def open_public(self) -> T:
+        """Return the value of a source that is declared public, for ceilings and un-noised curves.
+
+        Raises:
+            ContractBroken: the source is private; only a release opens it.
+        """
+        if not self.public:
+            raise ContractBroken(
+                "Only a release opens a private value",
+                value=repr(self),
+                limit="sources with public: true",
+                next_step="Use `with ledger.release(...)`, which charges it.",
+            )
+        return self._load()
 
     def __repr__(self) -> str:
         return f"Private(split={self.split!r}, blocks={self.blocks!r})"

@@ -50,8 +50,6 @@ class Dataset(Record):
     blocks: tuple[str, ...]
     digest_keyed: str
     """HMAC of the content digest of the prepared and split tables."""
-    dvc: dict[str, str] = Field(default_factory=dict)
-    """DVC's hash of each output, by its path; `jali data get` brings them back."""
     checks: tuple[str, ...]
     """Digests of the data checks that passed."""
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from components.core.errors import Misconfigured
+from components.core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from components.privacy.release import Event
@@ -54,12 +55,31 @@ class Candidate(Protocol):
         """
         ...
 
+    def at_noise(self, plan: Any, noise_multiplier: float) -> BaseModel:
+        """Return the same plan with another noise: for audits, on simulated rows."""
+        ...
+
     def fit(
-        self, rows: Any, plan: Any, catalogue: Any, *, floor: Path | None, intend: Callable[[int], None], out: Path
+        self,
+        rows: Any,
+        plan: Any,
+        catalogue: Any,
+        *,
+        floor: Path | None,
+        intend: Callable[[int], None],
+        out: Path,
+        telemetry: Path | None = None,
+        progress: Progress = no_progress,
     ) -> Event:
         """Run the mechanism on the private `rows`, write the bundle to the folder `out`, return what really ran.
 
-        `intend(n)` makes the intent of n further noisy steps durable; it is called before their noise is drawn.
+        Args:
+            rows, plan, catalogue: the private rows, from `plan`, and the public items.
+            floor: as for `plan`.
+            intend: `intend(n)` makes the intent of n further noisy steps durable, before their noise is drawn.
+            out: an empty folder, for what is released.
+            telemetry: a folder of the trusted zone for un-noised curves: `<name>-loss.json`, a list by step.
+            progress: called with the steps done and their number.
         """
         ...
 

@@ -69,11 +69,13 @@ def reproduce(workspace: Path, target: str, *, stages: int, progress: Progress =
     failure, log = scratch / "failure.json", scratch / "repro.log"
     with _serialised(workspace):
         failure.unlink(missing_ok=True)
-        with log.open("w") as told:
+        log.write_text("")
+        with log.open("a") as told:  # DVC and its stages append to it as well
             running = _start(workspace, "repro", target, environment={"JALI_FAILURE": str(failure)}, stderr=told)
             seen = 0
             for line in running.stdout or ():
                 told.write(line)
+                told.flush()
                 if line.startswith(("Running stage", "Stage '")):
                     progress(seen, stages)
                     seen += 1

@@ -5,6 +5,7 @@ A version's tags say where it comes from; what they say is believed only where a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +33,15 @@ def registered_name(service: str) -> str:
     return f"jali-{service}"
 
 
-def register(settings: Settings, service: Service, evidence: VersionEvidence, bundle: Path, run_id: str) -> int:
+def register(
+    settings: Settings, service: Service, evidence: VersionEvidence, bundle: Path, run_id: str, data: Mapping[str, str]
+) -> int:
     """Register `bundle` as the challenger and return its version; the same bundle and verdict are registered once.
 
     Args:
         evidence: the whole chain; it is kept at home, and so is the bundle, for serving.
         run_id: the candidate's run in MLflow.
+        data: DVC's hash by path of what it was trained on; `jali data get` brings that back.
 
     Raises:
         GateNotMet: the verdict did not pass.
@@ -52,7 +56,7 @@ def register(settings: Settings, service: Service, evidence: VersionEvidence, bu
     evidence.keep(settings.home)
     Store(settings.home / "store").keep(bundle)
     with answering(settings):
-        number = _registered(client, service, evidence) or _new_version(client, service, evidence, bundle, run_id)
+        number = _registered(client, service, evidence) or _new_version(client, service, evidence, bundle, run_id, data)
         challenge(settings, service.name, number)
     return number
 
@@ -159,7 +163,14 @@ def _registered(client: MlflowClient, service: Service, evidence: VersionEvidenc
     return None
 
 
-def _new_version(client: MlflowClient, service: Service, evidence: VersionEvidence, bundle: Path, run_id: str) -> int:
+def _new_version(
+    client: MlflowClient,
+    service: Service,
+    evidence: VersionEvidence,
+    bundle: Path,
+    run_id: str,
+    data: Mapping[str, str],
+) -> int:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -183,7 +194,7 @@ def _new_version(client: MlflowClient, service: Service, evidence: VersionEviden
         source=logged.model_uri,
         run_id=run_id,
         model_id=logged.model_id,
-        tags=_version_tags(evidence),
+        tags=_version_tags(evidence) | {f"dvc.{path}": md5 for path, md5 in data.items()},
         description=model_card(evidence),
     )
     return int(created.version)
@@ -204,7 +215,7 @@ def _version_tags(evidence: VersionEvidence) -> dict[str, str]:
         "candidate": verdict.candidate,
         "personal": str(verdict.personal).lower(),
     }
-    return {f"jali.{key}": value for key, value in tags.items()} | {f"dvc.{path}": h for path, h in dataset.dvc.items()}
+    return {f"jali.{key}": value for key, value in tags.items()}
 
 
 def _tags(settings: Settings, service: str, version: int) -> dict[str, str]:

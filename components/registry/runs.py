@@ -43,7 +43,7 @@ def log_dataset(client: MlflowClient, run_id: str, dataset: Dataset) -> None:
         name=dataset.source,
         digest=dataset.digest_keyed[:32],  # MLflow holds 36 characters; the whole digest is a tag
         source_type="jali",
-        source=json.dumps({k: v for k, v in dataset.body().items() if k != "dvc"}, sort_keys=True),
+        source=json.dumps(dataset.body(), sort_keys=True),
     )
     client.log_inputs(run_id, datasets=[DatasetInput(logged, [InputTag("mlflow.data.context", "training")])])
 

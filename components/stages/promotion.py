@@ -44,7 +44,7 @@ def promote(request: str) -> Champion:
 
 
 def await_serving(service: str, version: int, seconds: float = 30) -> None:
-    """Wait until the serving process of this machine answers with `version`; where none runs, there is nothing to await.
+    """Wait until this machine's serving process answers with `version`; where none runs, there is nothing to await.
 
     Raises:
         Unavailable: it runs and does not answer with that version in time.

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from components.core import digest
 from components.core.evidence import Record
 from components.core.progress import Progress, no_progress
-from components.core.records import Audit, Dataset, Evaluation, PrivacyStatement, Trained, TrainingRequest, Verdict
-from components.stages import model
+from components.core.records import Audit, Evaluation, Trained
+from components.stages import gate, request, rows
 from components.stages.budget import Budget
+from components.stages.evaluate import ceilings_of, evaluation_of
 from components.stages.run import Run
+from components.stages.train import telemetry
+from components.stages.train import train as fit
 
 if TYPE_CHECKING:
     from components.registry.tracking import CandidateRun
+
+T = TypeVar("T")
 
 
 class Registered(Record):
@@ -48,7 +54,7 @@ def training_key(run: Run, name: str) -> str:
     service, params = run.service(name)
     return digest.of_json(
         {
-            "dataset": Dataset.read(run.data / "split" / "dataset.json").digest,
+            "dataset": rows.dataset_of(run).digest,
             "params": run.params.model_dump(mode="json", include={"training", "privacy", "gates"}),
             "service": params.model_dump(mode="json"),
             "mechanisms": {key: digest.of_modules(one.modules) for key, one in service.candidates.items()},
@@ -56,34 +62,15 @@ def training_key(run: Run, name: str) -> str:
     )
 
 
-def request_training(run: Run, name: str, author: str) -> TrainingRequest:
-    """Sign, with `author`'s key on this machine, the request for this training, and leave it in the workspace.
-
-    Raises:
-        ApprovalInvalid: this machine has no such key.
-    """
-    from components.registry import identities
-
-    request = TrainingRequest(
-        service=name,
-        dataset=Dataset.read(run.data / "split" / "dataset.json").digest,
-        epsilon=run.params.training.epsilon,
-        author=author,
-    )
-    signed = identities.sign(request, run.settings.home, author)
-    signed.write(model.request_path(run, name))
-    return signed
-
-
 def open_tracking(run: Run, name: str) -> str:
     """Open the training's run in MLflow, or find it, and return its id."""
     from components.registry import tracking
 
-    request = TrainingRequest.read(model.request_path(run, name))
+    asked = request.request_of(run, name)
     training = tracking.Training(
-        key=digest.of_json([training_key(run, name), request.digest]),
-        request=request,
-        dataset=Dataset.read(run.data / "split" / "dataset.json"),
+        key=digest.of_json([training_key(run, name), asked.digest]),
+        request=asked,
+        dataset=rows.dataset_of(run),
         git_commit=git_commit(run.settings.root),
         started_at=datetime.now(UTC),
         parameters=run.params.model_dump(mode="json", include={"training", "prepare", "split", "gates", "privacy"})
@@ -97,22 +84,22 @@ def train(run: Run, name: str, tracked: str, progress: Progress = no_progress) -
     from components.registry import tracking
 
     with tracking.measured(run.settings, tracked):
-        return model.train(run, name, progress)
+        return fit(run, name, progress)
 
 
 def log_training(run: Run, name: str, tracked: str) -> Logged:
     """Write each candidate, each ceiling and the outcome below and into the run `tracked`."""
     from components.registry import tracking
 
-    verdict, statement = model.verdict_of(run, name), model.statement_of(run, name)
-    evaluation = model.evaluation_of(run, name, verdict.candidate)
+    verdict, statement = gate.verdict_of(run, name), gate.statement_of(run, name)
+    evaluation = evaluation_of(run, name, verdict.candidate)
     budget = Budget.read(run.evidence(name, "train") / "budget.json")
     runs = {
         candidate.name: tracking.log_candidate(run.settings, tracked, candidate)
         for candidate in _candidates(run, name, budget, evaluation)
     }
-    for ceiling, metrics in model.ceilings(run, name).items():
-        tracking.log_ceiling(run.settings, tracked, ceiling, metrics)
+    for ceiling, metrics in ceilings_of(run, name).items():
+        tracking.log_ceiling(run.settings, tracked, ceiling, _named(metrics))
     tracking.finish_training(
         run.settings,
         tracked,
@@ -122,10 +109,15 @@ def log_training(run: Run, name: str, tracked: str) -> Logged:
             epsilon=statement.epsilon,
             delta=statement.delta,
             split="test",
-            metrics=evaluation.metrics[verdict.candidate],
-            records=[verdict, statement, evaluation, Audit.read(run.evidence(name, "audit") / "audit.json")],
+            metrics=_named(evaluation.metrics[verdict.candidate]),
+            records=[
+                verdict,
+                statement,
+                evaluation,
+                Audit.read(run.evidence(name, "audit") / f"{verdict.candidate}.json"),
+            ],
             pictures=sorted(run.plots(name).glob("*.png")),
-            summary=model.summary(run, name),
+            summary=gate.summary_of(run, name),
         ),
     )
     return Logged(training=tracked, candidate=runs[verdict.candidate])
@@ -141,12 +133,12 @@ def register(run: Run, name: str, logged: Logged) -> int:
     from components.registry import models
     from components.registry.evidence import VersionEvidence
 
-    service, verdict = run.service(name)[0], model.verdict_of(run, name)
+    service, verdict = run.service(name)[0], gate.verdict_of(run, name)
     evidence = VersionEvidence(
-        dataset=Dataset.read(run.data / "split" / "dataset.json"),
-        training=TrainingRequest.read(model.request_path(run, name)),
-        statement=model.statement_of(run, name),
-        evaluation=model.evaluation_of(run, name, verdict.candidate),
+        dataset=rows.dataset_of(run),
+        training=request.request_of(run, name),
+        statement=gate.statement_of(run, name),
+        evaluation=evaluation_of(run, name, verdict.candidate),
         verdict=verdict,
     )
     data = {path: md5 for path, md5 in hashes(run.root).items() if path.startswith("data/")}
@@ -180,9 +172,9 @@ def _candidates(run: Run, name: str, budget: Budget, evaluation: Evaluation) -> 
                 epsilon=curve[-1][1],
                 delta=budget.delta,
                 plan=plan.parameters,
-                metrics=evaluation.metrics[candidate] if tested else validation.metrics[candidate],
+                metrics=_named((evaluation if tested else validation).metrics[candidate]),
                 split="test" if tested else "validation",
-                validation=validation.metrics[candidate],
+                validation=_named(validation.metrics[candidate]),
                 epsilon_by_step=curve,
                 losses=_losses(run, name, candidate),
                 records=[trained],
@@ -191,8 +183,13 @@ def _candidates(run: Run, name: str, budget: Budget, evaluation: Evaluation) -> 
     return found
 
 
+def _named(metrics: Mapping[str, T]) -> dict[str, T]:
+    """Return metrics under the names that MLflow takes: `ndcg@100` is `ndcg_at_100`."""
+    return {name.replace("@", "_at_"): value for name, value in metrics.items()}
+
+
 def _losses(run: Run, name: str, candidate: str) -> list[float]:
     """Return the loss by step where the source is public; a private source's stays where it is."""
-    dataset = Dataset.read(run.data / "split" / "dataset.json")
-    path = model.telemetry(run, name) / f"{candidate}-loss.json"
+    dataset = rows.dataset_of(run)
+    path = telemetry(run, name) / f"{candidate}-loss.json"
     return json.loads(path.read_text()) if dataset.public and path.exists() else []

@@ -50,6 +50,14 @@ class Run:
         """Records that a stage left for a service: released."""
         return self.root / "evidence" / name / stage
 
+    def metrics(self, name: str) -> Path:
+        """The released metrics of a service, for `dvc metrics`."""
+        return self.root / "metrics" / f"{name}.json"
+
+    def plots(self, name: str) -> Path:
+        """Plots of released figures of a service, for people and `dvc plots`."""
+        return self.root / "plots" / name
+
     def service(self, name: str) -> tuple[service.Service, Any]:
         """Return a service and its checked parameters.
 

@@ -6,6 +6,7 @@ embedding, so that before the first step it already says "more of the categories
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from components.core import digest
+from components.core.files import write_bytes
 from components.core.progress import Progress, no_progress
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event, SampledGaussian
@@ -30,6 +32,7 @@ from components.services.recommend.params import AutoencoderParams, RecommendPar
 
 if TYPE_CHECKING:
     from components.services.recommend.model import Autoencoder as Network
+    from components.training.fit import Fitted
 
 _INITIAL_SEED = 20180423  # any fixed number: the start of the weights is public
 
@@ -92,8 +95,8 @@ def train(
     plan: PrivacyPlan | None,
     intend: Callable[[int], None] | None = None,
     progress: Progress = no_progress,
-) -> tuple[Bundle, int]:
-    """Return the bundle, and the steps that were taken. Without a plan there is no privacy: a ceiling."""
+) -> tuple[Bundle, Fitted]:
+    """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling."""
     from components.training.fit import fit
 
     module = network(columns, columns.total(floor.popularity.astype(np.float64)), params)
@@ -104,7 +107,7 @@ def train(
         "column": columns.of_item.astype(np.int32),
         **{name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()},
     }
-    return Bundle(Config(kind="autoencoder", blend=params.blend), arrays, floor.catalogue), fitted.steps
+    return Bundle(Config(kind="autoencoder", blend=params.blend), arrays, floor.catalogue), fitted
 
 
 def taste(arrays: Arrays, counted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -154,6 +157,11 @@ class Autoencoder:
             floor=digest.of_path(floor) if floor else "",
         )
 
+    def at_noise(self, plan: AutoencoderPlan, noise_multiplier: float) -> AutoencoderPlan:
+        """Return the same plan with another noise."""
+        privacy = plan.privacy.model_copy(update={"noise_multiplier": noise_multiplier})
+        return plan.model_copy(update={"privacy": privacy})
+
     def fit(
         self,
         rows: Rows,
@@ -163,12 +171,19 @@ class Autoencoder:
         floor: Path | None,
         intend: Callable[[int], None],
         out: Path,
+        telemetry: Path | None = None,
+        progress: Progress = no_progress,
     ) -> Event:
         """Train under the plan and write the bundle."""
         known = read_floor(floor)
         columns = partition(
             catalogue, known.popularity.astype(np.float64), limit=plan.columns, enough=plan.enough_categories
         )
-        bundle, steps = train(columns.count(rows.matrix), columns, known, plan.params, plan=plan.privacy, intend=intend)
+        counted = columns.count(rows.matrix)
+        bundle, fitted = train(
+            counted, columns, known, plan.params, plan=plan.privacy, intend=intend, progress=progress
+        )
+        if telemetry is not None:
+            write_bytes(telemetry / f"{self.name}-loss.json", json.dumps(fitted.losses).encode())
         write_bundle(out, bundle)
-        return plan.event.model_copy(update={"steps": steps})
+        return plan.event.model_copy(update={"steps": fitted.steps})

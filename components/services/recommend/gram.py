@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
 from components.core import digest
+from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.release import Gaussian
 from components.services.recommend import bundle as bundles
@@ -140,6 +141,10 @@ class Gram:
             floor=digest.of_path(floor) if floor else "",
         )
 
+    def at_noise(self, plan: GramPlan, noise_multiplier: float) -> GramPlan:
+        """Return the same plan with another noise."""
+        return plan.model_copy(update={"noise_multiplier": noise_multiplier})
+
     def fit(
         self,
         rows: Rows,
@@ -149,6 +154,8 @@ class Gram:
         floor: Path | None,
         intend: Callable[[int], None],
         out: Path,
+        telemetry: Path | None = None,
+        progress: Progress = no_progress,
     ) -> Gaussian:
         """Release the Gram matrix and write the bundle."""
         known = read_floor(floor)

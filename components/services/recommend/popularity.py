@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.release import Gaussian
 from components.services.recommend import bundle as bundles
@@ -73,6 +74,10 @@ class Popularity:
         """Return the release at μ: σ = sensitivity ÷ μ."""
         return PopularityPlan(noise_multiplier=1 / mu)
 
+    def at_noise(self, plan: PopularityPlan, noise_multiplier: float) -> PopularityPlan:
+        """Return the same plan with another noise."""
+        return plan.model_copy(update={"noise_multiplier": noise_multiplier})
+
     def fit(
         self,
         rows: Rows,
@@ -82,6 +87,8 @@ class Popularity:
         floor: Path | None,
         intend: Callable[[int], None],
         out: Path,
+        telemetry: Path | None = None,
+        progress: Progress = no_progress,
     ) -> Gaussian:
         """Release popularity and write the bundle."""
         intend(1)

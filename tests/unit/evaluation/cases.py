@@ -27,7 +27,6 @@ DATASET = Dataset(
     end=None,
     blocks=("2000Q4",),
     digest_keyed="k" * 64,
-    dvc={},
     checks=tuple(check.digest for check in CHECKS),
 )
 REQUEST = TrainingRequest(service="toy", dataset=DATASET.digest, epsilon=3, author="key-of-ana")

@@ -25,6 +25,8 @@ from components.registry.store import experiment, prepare_store
 from .echo import bundle
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+DATA = {"data/split/train.parquet": "1f", "data/split/items.parquet": "2e"}
+"""DVC's hashes of what a version was trained on."""
 
 
 def people(home: Path, *names: str) -> dict[str, bytes]:
@@ -51,7 +53,6 @@ def evidence(
         end=None,
         blocks=("2000Q4",),
         digest_keyed="d" * 64,
-        dvc={"data/split/train.parquet": "1f", "data/split/items.parquet": "2e"},
         checks=(),
     )
     training = TrainingRequest(service=service, dataset=dataset.digest, epsilon=3.0, author=author)
@@ -151,4 +152,4 @@ def versioned(
     of = evidence(settings.home, bundle=digest.of_path(folder), **changes)
     client, where = prepare_store(settings), experiment(settings, "echo")
     run = client.create_run(where, tags={"jali.kind": "candidate"})
-    return models.register(settings, service, of, folder, run.info.run_id), of
+    return models.register(settings, service, of, folder, run.info.run_id, DATA), of

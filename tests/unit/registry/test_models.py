@@ -8,7 +8,7 @@ from components.registry.card import model_card
 from components.registry.store import prepare_store
 
 from .echo import Answer, bundle
-from .people import evidence, versioned
+from .people import DATA, evidence, versioned
 from .test_tracking import candidate, training
 
 
@@ -19,10 +19,7 @@ def test_a_version_is_found_again_with_all_that_it_came_from(settings, echo):
     assert version.tags["jali.author"] == "ana"
     assert version.description == model_card(of)
     assert models.evidence_of(settings, "echo", number) == of
-    assert models.data_of(settings, "echo", number) == {
-        "data/split/train.parquet": "1f",
-        "data/split/items.parquet": "2e",
-    }
+    assert models.data_of(settings, "echo", number) == DATA
     assert models.alias(settings, "echo", models.CHALLENGER) == number
     assert models.alias(settings, "echo", models.CHAMPION) is None
     assert digest.of_path(settings.home / "store" / of.verdict.bundle) == of.verdict.bundle
@@ -71,7 +68,7 @@ def test_a_ceiling_is_never_registered(settings, echo, tmp_path):
     parent = tracking.start_training(settings, training(settings))
     run = tracking.log_ceiling(settings, parent, "ease", {"ndcg_at_100": 0.3})
     with pytest.raises(Refused, match="can be compared, never registered"):
-        models.register(settings, echo, evidence(settings.home, bundle=digest.of_path(folder)), folder, run)
+        models.register(settings, echo, evidence(settings.home, bundle=digest.of_path(folder)), folder, run, DATA)
     assert models.alias(settings, "echo", models.CHALLENGER) is None
 
 
@@ -89,7 +86,7 @@ def test_a_bundle_that_was_not_judged_is_not_registered(settings, echo, tmp_path
     of = evidence(settings.home, bundle=digest.of_path(bundle(tmp_path / "judged")))
     run = tracking.log_candidate(settings, tracking.start_training(settings, training(settings)), candidate())
     with pytest.raises(ContractBroken, match="not the one that was judged"):
-        models.register(settings, echo, of, bundle(tmp_path / "other", times=2), run)
+        models.register(settings, echo, of, bundle(tmp_path / "other", times=2), run, DATA)
 
 
 def test_an_author_whom_the_reviewed_file_does_not_know_registers_nothing(settings, echo):

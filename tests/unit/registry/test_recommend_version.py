@@ -24,7 +24,7 @@ from components.registry.store import experiment, prepare_store
 from components.services.recommend.data import Catalogue, Rows
 from components.services.recommend.popularity import PopularityPlan
 
-from .people import NOW, evidence
+from .people import DATA, NOW, evidence
 
 ITEMS = [f"item{n}" for n in range(5)]
 
@@ -39,7 +39,7 @@ def champion(settings, tmp_path):
     service.floor.fit(rows, plan, Catalogue(table), floor=None, intend=lambda steps: None, out=folder)
     of = evidence(settings.home, bundle=digest.of_path(folder), candidate="popularity", service="recommend")
     run = prepare_store(settings).create_run(experiment(settings, "recommend"), tags={"jali.kind": "floor"})
-    models.register(settings, service, of, folder, run.info.run_id)
+    models.register(settings, service, of, folder, run.info.run_id, DATA)
     promotion.request(settings, "recommend", by="ana", now=NOW)
     decision = promotion.decide(settings, "recommend", outcome="approve", by="ben", reason="fine", now=NOW, days=1)
     return promotion.promote(settings, decision.request, now=NOW)

@@ -1,0 +1,111 @@
+"""Audit: the mechanism on simulated rows, with next to no noise and with far too much. It costs nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from components.core import params as parameters
+from components.core.errors import ContractBroken
+from components.core.files import atomic_path
+from components.core.progress import Progress, no_progress
+from components.core.records import Audit, Evaluation, Trained
+from components.core.service import Candidate, Service
+from components.stages.run import Run
+
+USERS, ITEMS = 2000, 200
+_SOURCE = parameters.Source.model_validate({"kind": "shop", "public": True, "users": USERS, "items": ITEMS, "seed": 11})
+_NOW = datetime(2100, 1, 1, tzinfo=UTC)
+_DELTA = 1e-5
+
+
+def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Audit]:
+    """Audit the chosen candidate, and the floor, which may go instead."""
+    from components.privacy.audit import audit as room
+
+    service, params = run.service(name)
+    chosen = Evaluation.read(run.evidence(name, "evaluate") / "test.json").chosen
+    names = list(dict.fromkeys([service.floor.name, chosen]))
+    found = {}
+    with tempfile.TemporaryDirectory(dir=run.data) as scratch:
+        simulated = _Simulated(run, service, params, Path(scratch))
+        for done, candidate in enumerate(names):
+            progress(done, len(names))
+            trained = Trained.read(run.evidence(name, "train") / f"{candidate}.json")
+            settled = run.ledger().settled(trained.key)
+            if settled is None:
+                raise ContractBroken(
+                    f"The ledger holds no release that made {candidate}",
+                    value=trained.key[:12],
+                    next_step="Train again with this JALI_HOME.",
+                )
+            mechanism = service.candidates[candidate]
+            found[candidate] = room(
+                service=name,
+                bundle=trained.bundle,
+                settled=settled,
+                train=partial(simulated.score, mechanism),
+                chance=simulated.chance(mechanism),
+            )
+        progress(len(names), len(names))
+    with atomic_path(run.evidence(name, "audit")) as part:
+        for candidate, record in found.items():
+            record.write(part / f"{candidate}.json")
+    return found
+
+
+class _Simulated:
+    """The simulated shop as a service's rows, brought here by the same data rooms as real ones."""
+
+    def __init__(self, run: Run, service: Service, params: Any, scratch: Path) -> None:
+        from components.data.collect import collect
+        from components.data.prepare import prepare
+        from components.data.sources import open_source
+        from components.data.split import split
+
+        block, everything = run.params.privacy.block, parameters.Window()
+        reader = open_source(_SOURCE, run.settings.home / "wheels")
+        collect(reader, _SOURCE, everything, block, run.settings.home, scratch / "raw", now=_NOW)
+        events, items = scratch / "raw" / "events.parquet", scratch / "raw" / "items.parquet"
+        prepare(events, items, parameters.Prepare(), block, scratch / "prepared")
+        paths = split(scratch / "prepared", parameters.Split(), scratch / "split")
+        nobody = scratch / "nobody.parquet"
+        pq.write_table(pq.read_table(paths["train"]).slice(0, 0), nobody)
+        items = scratch / "split" / "items.parquet"
+        self._service, self._params, self._scratch = service, params, scratch
+        self._catalogue = service.catalogue(items, params)
+        self._train, self._test, self._nobody = (
+            service.rows(path, items, params) for path in (paths["train"], paths["test"], nobody)
+        )
+        self._floor: Path | None = None
+        self._floor = self._fitted(service.floor, self._train, 0.01)
+
+    def score(self, candidate: Candidate, noise_multiplier: float) -> float:
+        """Return the mean first metric of a candidate trained on the simulated users at this noise."""
+        return self._score(self._fitted(candidate, self._train, noise_multiplier))
+
+    def chance(self, candidate: Candidate) -> float:
+        """Return the same of the candidate trained on nobody: what it scores without any data but the floor's."""
+        return self._score(self._fitted(candidate, self._nobody, 0.01))
+
+    def _score(self, bundle: Path) -> float:
+        return float(self._service.score(bundle, self._test, 0)[:, 0].mean())
+
+    def _fitted(self, candidate: Candidate, rows: Any, noise_multiplier: float) -> Path:
+        floor = self._floor if candidate.personal else None
+        plan = candidate.plan(mu=1.0, delta=_DELTA, population=USERS // 2, params=self._params, floor=floor)
+        out = Path(tempfile.mkdtemp(dir=self._scratch))
+        plan = candidate.at_noise(plan, noise_multiplier)
+        candidate.fit(
+            rows, plan, self._catalogue, floor=floor, intend=_nothing_to_charge, out=out, telemetry=out.parent
+        )
+        return out
+
+
+def _nothing_to_charge(steps: int) -> None:
+    """The rows are simulated."""

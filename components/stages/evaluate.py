@@ -1,0 +1,110 @@
+"""Evaluate: choose on the validation users, measure on the test users; each are charged once."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from components.core.files import atomic_path, write_bytes
+from components.core.progress import Progress, no_progress
+from components.core.records import Dataset, Evaluation
+from components.core.service import Service
+from components.stages.budget import Budget
+from components.stages.rows import COUNT_SHARE, counted, dataset_of, private_rows
+from components.stages.run import Run
+
+SEED = 20_240_229
+"""Which items of a test user are targets; any fixed number."""
+
+Ceilings = dict[str, dict[str, float]]
+
+
+def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluation:
+    """Choose the candidate with the best noised validation score, measure it, and draw what was released.
+
+    Where the source is public, models without privacy are measured beside it, as ceilings.
+    """
+    from components.evaluation import evaluate as room
+    from components.privacy import accounting
+
+    service, _ = run.service(name)
+    dataset, rows = dataset_of(run), private_rows(run, name)
+    bundles = {candidate: run.models(name) / candidate for candidate in service.candidates}
+    budget, found = run.params.training.evaluation_epsilon, dict[str, Evaluation]()
+    with atomic_path(run.evidence(name, "evaluate")) as part:
+        for done, which in enumerate(("validation", "test")):
+            progress(done, 3)
+            count, delta = counted(run, rows[which], budget)
+            testing = which == "test"
+            found[which] = room.evaluate(
+                service=service,
+                rows=rows[which],
+                dataset=dataset.digest,
+                bundles=bundles,
+                chosen=found["validation"].chosen if testing else None,
+                champion=champion_bundle(run, name) if testing else None,
+                population=count,
+                mu=accounting.gaussian_mu(budget, delta) * math.sqrt(1 - COUNT_SHARE),
+                ledger=run.ledger(),
+                confidence=run.params.gates.confidence,
+                seed=SEED,
+            )
+            count.write(part / f"population-{which}.json")
+            found[which].write(part / f"{which}.json")
+        progress(2, 3)
+        ceilings = _ceilings(run, name, dataset)
+        write_bytes(part / "ceilings.json", json.dumps(ceilings, indent=1).encode())
+        progress(3, 3)
+    _draw(run, service, found["test"], found["validation"], ceilings)
+    return found["test"]
+
+
+def evaluation_of(run: Run, name: str, candidate: str) -> Evaluation:
+    """Return the test evaluation, read for `candidate`: the chosen one, or the floor that goes instead."""
+    from components.evaluation.evaluate import floor_instead
+
+    found = Evaluation.read(run.evidence(name, "evaluate") / "test.json")
+    return found if candidate == found.chosen else floor_instead(found, candidate)
+
+
+def ceilings_of(run: Run, name: str) -> Ceilings:
+    """Return the metrics of the models without privacy; none for a private source."""
+    found: Ceilings = json.loads((run.evidence(name, "evaluate") / "ceilings.json").read_text())
+    return found
+
+
+def champion_bundle(run: Run, name: str) -> Path | None:
+    """Return the bundle of the present champion, its approval verified, or None where nothing was ever promoted."""
+    from components.registry.champions import ApprovedChampions
+
+    champion = ApprovedChampions(run.settings.home, run.settings.identities).current(name)
+    return champion.bundle if champion else None
+
+
+def _ceilings(run: Run, name: str, dataset: Dataset) -> Ceilings:
+    if not (dataset.public and run.params.training.ceiling):
+        return {}
+    service, params = run.service(name)
+    rows = private_rows(run, name)
+    catalogue = service.catalogue(run.data / "split" / "items.parquet", params)
+    return service.ceiling(rows["train"].open_public(), rows["test"].open_public(), catalogue, params)
+
+
+def _draw(run: Run, service: Service, test: Evaluation, validation: Evaluation, ceilings: Ceilings) -> None:
+    from components.evaluation import plots
+
+    name = service.name
+    budget = Budget.read(run.evidence(name, "train") / "budget.json")
+    figures = {
+        candidate: {metric: interval.value for metric, interval in metrics.items()}
+        for candidate, metrics in {**validation.metrics, **test.metrics}.items()
+    }
+    metrics = {"epsilon": budget.epsilon, "delta": budget.delta, "chosen": figures[test.chosen], "candidates": figures}
+    gains = {opponent: interval.model_dump() for opponent, interval in test.paired.items()}
+    write_bytes(run.metrics(name), json.dumps({**metrics, "gains": gains}, indent=1).encode() + b"\n")
+    with atomic_path(run.plots(name)) as part:
+        part.mkdir()
+        plots.plot_metrics(plots.bars(service, test, ceilings), part)
+        longest = max(budget.plans, key=lambda candidate: len(budget.curve(candidate)))
+        plots.plot_epsilon(budget.curve(longest), run.params.training.epsilon, part)

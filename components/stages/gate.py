@@ -1,0 +1,109 @@
+"""Gate: one verdict from all the evidence, on the chosen candidate or on the floor that goes instead."""
+
+from __future__ import annotations
+
+from components.core.files import atomic_path, write_bytes
+from components.core.progress import Progress, no_progress
+from components.core.records import Audit, Evaluation, PrivacyStatement, Trained, Verdict
+from components.stages.budget import Budget
+from components.stages.data import data_checks
+from components.stages.evaluate import ceilings_of, evaluation_of
+from components.stages.request import request_of
+from components.stages.rows import dataset_of
+from components.stages.run import Run
+
+
+def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
+    """Judge, and leave verdict, privacy statement and a summary for people in `evidence/<service>/gate`.
+
+    A refusal is a verdict like any other here; `require_passed` raises it.
+    """
+    from components.evaluation.gates import best_that_passes
+    from components.evaluation.report import summary
+
+    service, _ = run.service(name)
+    floor, chosen = service.floor.name, Evaluation.read(run.evidence(name, "evaluate") / "test.json").chosen
+    statements = {candidate: _statement(run, name, candidate) for candidate in (chosen, floor)}
+    cases = {candidate: _case(run, name, candidate, stated) for candidate, stated in statements.items()}
+    progress(1, 2)
+    verdict = best_that_passes(params=run.params.gates, case=cases[chosen], floor=cases[floor])
+    stated, evaluation = statements[verdict.candidate], evaluation_of(run, name, verdict.candidate)
+    text = summary(
+        service=service, verdict=verdict, evaluation=evaluation, statement=stated, ceiling=ceilings_of(run, name)
+    )
+    with atomic_path(run.evidence(name, "gate")) as part:
+        verdict.write(part / "verdict.json")
+        stated.write(part / "statement.json")
+        write_bytes(part / "summary.md", text.encode())
+    progress(2, 2)
+    return verdict
+
+
+def require_passed(verdict: Verdict) -> None:
+    """Let a passed verdict through.
+
+    Raises:
+        GateNotMet: it names each gate that failed, with value and limit.
+    """
+    from components.evaluation.gates import require_passed as room
+
+    room(verdict)
+
+
+def verdict_of(run: Run, name: str) -> Verdict:
+    """Return the verdict of a service's last gate."""
+    return Verdict.read(run.evidence(name, "gate") / "verdict.json")
+
+
+def statement_of(run: Run, name: str) -> PrivacyStatement:
+    """Return the privacy statement that belongs to that verdict."""
+    return PrivacyStatement.read(run.evidence(name, "gate") / "statement.json")
+
+
+def summary_of(run: Run, name: str) -> str:
+    """Return that verdict and its figures as Markdown."""
+    return (run.evidence(name, "gate") / "summary.md").read_text()
+
+
+def _statement(run: Run, name: str, candidate: str) -> PrivacyStatement:
+    from components.privacy.statement import statement
+
+    budget = Budget.read(run.evidence(name, "train") / "budget.json")
+    return statement(
+        mechanism=candidate,
+        releases={share.mechanism: share.release for share in (budget.count, *budget.plans.values())},
+        events=budget.events,
+        delta=budget.delta,
+        blocks=dataset_of(run).blocks,
+        ledger=run.ledger().genesis,
+        lifetime_cap=run.params.privacy.lifetime_cap,
+        audit=_audit(run, name, candidate),
+    )
+
+
+def _case(run: Run, name: str, candidate: str, statement: PrivacyStatement) -> object:
+    from components.evaluation.case import Case
+    from components.evaluation.footprint import bundle_megabytes, latency_milliseconds
+    from components.registry.champions import ApprovedChampions
+
+    service, bundle = run.service(name)[0], run.models(name) / candidate
+    champion = ApprovedChampions(run.settings.home, run.settings.identities).current(name)
+    return Case(
+        service=name,
+        candidate=candidate,
+        ledger=run.ledger().genesis,
+        dataset=dataset_of(run),
+        request=request_of(run, name),
+        trained=Trained.read(run.evidence(name, "train") / f"{candidate}.json"),
+        checks=data_checks(run),
+        statement=statement,
+        evaluation=evaluation_of(run, name, candidate),
+        audit=_audit(run, name, candidate),
+        champion=champion.bundle_digest if champion else None,
+        megabytes=bundle_megabytes(bundle),
+        latency=latency_milliseconds(service, bundle),
+    )
+
+
+def _audit(run: Run, name: str, candidate: str) -> Audit:
+    return Audit.read(run.evidence(name, "audit") / f"{candidate}.json")

@@ -1,0 +1,126 @@
+"""Train: count the users, divide the budget, and fit every candidate."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from components.core import digest
+from components.core.files import atomic_path
+from components.core.private import Private
+from components.core.progress import Progress, no_progress
+from components.core.records import Trained
+from components.core.service import Candidate, Service
+from components.privacy.release import Event
+from components.stages.budget import Budget, Share
+from components.stages.rows import COUNT_SHARE, count_event, counted, dataset_of, private_rows
+from components.stages.run import Run
+
+
+def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Trained, ...]:
+    """Fit every candidate of a service: the floor first, on whose ranking the others build.
+
+    All of it together, counts and losing candidates included, is at most `training.epsilon` by PLD.
+    """
+    from components.privacy import accounting
+    from components.privacy.plan import allocate
+
+    service, params = run.service(name)
+    epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
+    count, delta = counted(run, rows, epsilon)
+    facts = {"delta": delta, "population": count.lower_bound, "params": params}
+    shares = {candidate.name: candidate.share for candidate in service.candidates.values()}
+    floor = service.floor
+
+    mu = accounting.gaussian_mu(epsilon, delta) * math.sqrt(1 - COUNT_SHARE)
+    floor_plan = floor.plan(
+        mu=mu * math.sqrt(shares.pop(floor.name) / (sum(shares.values()) + floor.share)), floor=None, **facts
+    )
+    trained = [_fitted(run, service, floor, floor_plan, rows, None, progress)]
+    floor_bundle = run.models(name) / floor.name
+    spent = [count_event(run, epsilon), floor_plan.event]
+    plans, composed = allocate(
+        epsilon,
+        delta,
+        spent,
+        shares,
+        lambda key, mu: service.candidates[key].plan(mu=mu, floor=floor_bundle, **facts),
+    )
+    for key, plan in plans.items():
+        trained.append(_fitted(run, service, service.candidates[key], plan, rows, floor_bundle, progress))
+
+    budget = Budget(
+        epsilon=composed,
+        delta=delta,
+        count=Share(mechanism="dp_count", release=count.release, event=spent[0], parameters={}),
+        plans={
+            one.candidate: Share(
+                mechanism=one.candidate, release=one.release, event=plan.event, parameters=plan.model_dump(mode="json")
+            )
+            for one, plan in zip(trained, [floor_plan, *plans.values()], strict=True)
+        },
+    )
+    with atomic_path(run.evidence(name, "train")) as part:
+        count.write(part / "population.json")
+        budget.write(part / "budget.json")
+        for one in trained:
+            one.write(part / f"{one.candidate}.json")
+    return tuple(trained)
+
+
+def telemetry(run: Run, name: str) -> Path:
+    """Return the folder of un-noised curves of a service's trainings: the trusted zone."""
+    return run.reports / name
+
+
+def _fitted(
+    run: Run,
+    service: Service,
+    candidate: Candidate,
+    plan: Any,
+    rows: Private[Any],
+    floor: Path | None,
+    progress: Progress,
+) -> Trained:
+    """Release one candidate, or find it settled, and put its bundle into the workspace."""
+    from components.privacy.ledger import once
+    from components.privacy.release import Release, content_key
+
+    ledger, split = run.ledger(), run.data / "split"
+    catalogue = service.catalogue(split / "items.parquet", run.service(service.name)[1])
+    release = Release(
+        mechanism=candidate.name,
+        service=service.name,
+        sensitivity=plan.sensitivity,
+        event=plan.event,
+        blocks=rows.blocks,
+        split=cast(Any, rows.split),
+    )
+    modules = digest.of_modules(candidate.modules)
+    key = content_key(service=service.name, dataset=rows.digest, plan=plan, mechanism_digest=modules)
+
+    def mechanism(value: Any, intend: Callable[[int], None], out: Path) -> Event:
+        curves = telemetry(run, service.name)
+        return candidate.fit(
+            value, plan, catalogue, floor=floor, intend=intend, out=out, telemetry=curves, progress=progress
+        )
+
+    settled = once(ledger, release, key, rows, mechanism)
+    assert settled.folder is not None, "what was just settled is there"
+    assert settled.output is not None, "a candidate leaves a bundle"
+    with atomic_path(run.models(service.name) / candidate.name) as part:
+        shutil.copytree(settled.folder, part)
+    return Trained(
+        service=service.name,
+        candidate=candidate.name,
+        personal=candidate.personal,
+        bundle=settled.output,
+        release=release.digest,
+        key=key,
+        dataset=dataset_of(run).digest,
+        ledger=ledger.genesis,
+        steps=getattr(settled.event, "steps", None),
+    )
