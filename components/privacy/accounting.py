@@ -7,6 +7,7 @@ compose a schedule that is fixed beforehand. Under adaptively chosen releases on
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ FINE = 1e-4
 """Grid of the privacy loss for figures that are reported."""
 COARSE = 1e-3
 """Grid while searching: ten times faster, and further on the safe side."""
+
+_MOST_POINTS = 3e7
+"""Points of PRV's grid that fit into a gigabyte; only an ε in the thousands needs more."""
 
 
 def gaussian_delta(epsilon: float, mu: float) -> float:
@@ -119,21 +123,28 @@ def prv_epsilon(event: SampledGaussian, delta: float) -> tuple[float, float]:
     """
     from opacus.accountants.analysis import prv
 
+    no_figure = Refused(
+        "The PRV accountant has no figure for this event",
+        value=event,
+        next_step="Choose a sample rate below 1, and a noise multiplier and steps that are less extreme.",
+    )
+    if event.sample_rate == 1:
+        raise no_figure
     epsilon_error, delta_error = 0.01, delta / 1000
     try:
-        variable = prv.PoissonSubsampledGaussianPRV(event.sample_rate, event.noise_multiplier)
-        reach = prv.compute_safe_domain_size([variable], [event.steps], epsilon_error, delta_error)
-        mesh = epsilon_error / math.sqrt(event.steps * math.log(12 / delta_error) / 2)
-        domain = prv.Domain.create_aligned(-reach, reach, mesh)
-        discrete = prv.discretize(prv.TruncatedPrivacyRandomVariable(variable, domain.t_min, domain.t_max), domain)
-        composed = prv.compose_heterogeneous([discrete], [event.steps])
-        low, estimate, high = composed.compute_epsilon(delta, delta_error, epsilon_error)
-    except (ArithmeticError, RuntimeError, ValueError, MemoryError) as error:
-        raise Refused(
-            "The PRV accountant has no figure for this event",
-            value=event,
-            next_step="Choose a sample rate below 1 and a noise multiplier and steps that are less extreme.",
-        ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the orders of the RDP bound that sizes the grid
+            variable = prv.PoissonSubsampledGaussianPRV(event.sample_rate, event.noise_multiplier)
+            reach = prv.compute_safe_domain_size([variable], [event.steps], epsilon_error, delta_error)
+            mesh = epsilon_error / math.sqrt(event.steps * math.log(12 / delta_error) / 2)
+            if not 2 * reach / mesh < _MOST_POINTS:
+                raise no_figure
+            domain = prv.Domain.create_aligned(-reach, reach, mesh)
+            discrete = prv.discretize(prv.TruncatedPrivacyRandomVariable(variable, domain.t_min, domain.t_max), domain)
+            composed = prv.compose_heterogeneous([discrete], [event.steps])
+            low, estimate, high = composed.compute_epsilon(delta, delta_error, epsilon_error)
+    except (ArithmeticError, RuntimeError, ValueError) as error:
+        raise no_figure from error
     return float(estimate), float(max(high - estimate, estimate - low))
 
 

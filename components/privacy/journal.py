@@ -60,7 +60,7 @@ class Journal:
 
 
 def settlement(hold: Hold, event: Event, *, ran: Event | None, output: str | None) -> dict[str, Any]:
-    """Return the body of a row that settles `hold` at `event`; `ran` and `output` are what the mechanism said and left."""
+    """Return the body of the row that settles `hold` at `event`, with what the mechanism said it ran and left."""
     return {
         "key": hold.key,
         "attempt": hold.attempt,

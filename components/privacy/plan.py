@@ -134,7 +134,7 @@ def least_noise(epsilon: float, *, delta: float, sample_rate: float, steps: int)
                 value=f"ε = {epsilon:g}",
                 next_step="Raise ε or take fewer steps.",
             )
-    while low == high or (low > 0.1 and cost(low) <= epsilon):
+    while low == high or (low > 0.3 and cost(low) <= epsilon):
         high, low = low, low / 2
     while high / low > 1.001:
         middle = math.sqrt(low * high)

@@ -1,0 +1,92 @@
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from components.core.errors import BudgetExhausted, Misconfigured, Refused
+from components.privacy import accounting
+from components.privacy.plan import PerformanceFlags, PrivacyPlan, allocate, least_noise
+from components.privacy.release import Gaussian
+
+SCHEDULE = {"delta": 1e-6, "population": 25_000, "expected_batch_size": 1_024, "steps": 600, "max_grad_norm": 0.5}
+
+
+class OneShot(BaseModel):
+    event: Gaussian
+
+
+def gaussian_plan(name, mu):
+    return OneShot(event=Gaussian(noise_multiplier=1 / mu))
+
+
+def test_a_calibrated_plan_spends_its_epsilon_and_not_more():
+    plan = PrivacyPlan.calibrate(epsilon=3.0, **SCHEDULE)
+    assert 2.98 < accounting.epsilon_of([plan.event], 1e-6) <= 3.0
+    assert accounting.cross_check(plan.event, 1e-6)["prv"] == pytest.approx(3.0, rel=0.01)
+
+
+def test_a_plan_for_mu_costs_what_a_gaussian_mechanism_of_that_mu_costs():
+    plan = PrivacyPlan.calibrate(mu=0.4, **SCHEDULE)
+    assert accounting.epsilon_of([plan.event], 1e-6) == pytest.approx(accounting.gaussian_epsilon(0.4, 1e-6), rel=0.01)
+
+
+def test_the_plan_binds_event_and_sensitivity_to_what_the_engine_uses():
+    plan = PrivacyPlan.calibrate(epsilon=3.0, **SCHEDULE)
+    event = plan.event
+    assert (event.noise_multiplier, event.sample_rate, event.steps) == (plan.noise_multiplier, 1_024 / 25_000, 600)
+    assert plan.sensitivity == plan.max_grad_norm == 0.5
+
+
+def test_q_comes_from_the_lower_bound_and_never_exceeds_1():
+    few = PrivacyPlan.calibrate(epsilon=3.0, **{**SCHEDULE, "population": 300, "steps": 5})
+    assert few.sample_rate == 1.0
+    assert few.expected_batch_size == 1_024  # the public normaliser stays what it was
+
+
+def test_a_plan_needs_one_target():
+    for targets in ({}, {"epsilon": 1.0, "mu": 1.0}):
+        with pytest.raises(Misconfigured, match="exactly one"):
+            PrivacyPlan.calibrate(**SCHEDULE, **targets)
+
+
+def test_a_plan_cannot_be_changed_after_it_was_made():
+    plan = PrivacyPlan.calibrate(epsilon=3.0, **SCHEDULE)
+    with pytest.raises(ValidationError):
+        plan.noise_multiplier = 0.1
+
+
+def test_performance_flags_share_no_field_with_the_plan():
+    assert not set(PerformanceFlags.model_fields) & set(PrivacyPlan.model_fields)
+
+
+def test_a_training_that_no_noise_suffices_for_is_refused(monkeypatch):
+    monkeypatch.setattr(accounting, "epsilon_of", lambda events, delta, grid: 1.0)
+    with pytest.raises(Refused, match="No noise is enough"):
+        least_noise(0.5, delta=1e-6, sample_rate=0.5, steps=10)
+
+
+def test_a_budget_is_divided_by_shares_and_composed_within_it():
+    spent = [Gaussian(noise_multiplier=20.0)]
+
+    def plan_of(name, mu):
+        return PrivacyPlan.calibrate(mu=mu, **SCHEDULE) if name == "sgd" else gaussian_plan(name, mu)
+
+    plans, composed = allocate(3.0, 1e-6, spent, {"popularity": 1, "gram": 6, "sgd": 3}, plan_of)
+    assert composed == accounting.epsilon_of([*spent, *(plan.event for plan in plans.values())], 1e-6)
+    assert 0.995 * 3.0 <= composed <= 3.0
+    ratio = plans["popularity"].event.noise_multiplier / plans["gram"].event.noise_multiplier
+    assert ratio == pytest.approx(6**0.5)
+
+
+def test_gaussians_alone_use_the_whole_budget():
+    _, composed = allocate(3.0, 1e-6, [], {"a": 1, "b": 2}, gaussian_plan)
+    assert composed == pytest.approx(3.0, rel=1e-2)
+    assert composed <= 3.0
+
+
+def test_counts_that_leave_nothing_are_refused():
+    with pytest.raises(BudgetExhausted, match=r"spent ε = .*left 0"):
+        allocate(3.0, 1e-6, [Gaussian(noise_multiplier=0.5)], {"a": 1}, gaussian_plan)
+
+
+def test_candidates_that_ignore_their_budget_are_refused():
+    with pytest.raises(BudgetExhausted, match="No division"):
+        allocate(3.0, 1e-6, [], {"a": 1}, lambda name, mu: OneShot(event=Gaussian(noise_multiplier=0.5)))
