@@ -31,6 +31,16 @@ def duckdb(scratch: Path) -> Iterator[Backend]:
             connection.disconnect()
 
 
+@contextmanager
+def held(connection: Backend, expression: ir.Table, name: str) -> Iterator[ir.Table]:
+    """Yield the rows of `expression` computed once, as a temporary table that is dropped afterwards."""
+    try:
+        yield connection.create_table(name, expression, temp=True)
+    finally:
+        # Ibis 12 on a recent sqlglot drops a table without saying which.
+        connection.con.execute(f'DROP TABLE "{name}"')
+
+
 def batches(connection: ibis.BaseBackend, expression: ir.Table, rows: int = 1 << 17) -> Iterator[pa.RecordBatch]:
     """Yield the rows of `expression` in batches, never all at once."""
     if isinstance(connection, Backend):

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 Block = Literal["day", "week", "month", "quarter", "year"]
 
+_UNITS: dict[Block, Literal["D", "W", "M", "Q", "Y"]] = {
+    "day": "D",
+    "week": "W",
+    "month": "M",
+    "quarter": "Q",
+    "year": "Y",
+}
+
 
 def name_of(ts: datetime, block: Block) -> str:
     """Return the block that holds `ts`; a timestamp without zone is read as UTC."""
@@ -50,6 +58,11 @@ def block_of(ts: ir.TimestampValue, block: Block) -> ir.StringValue:
     if block == "quarter":
         return _digits(year, 4) + "Q" + _digits(ts.quarter(), 1)
     return _digits(year, 4)
+
+
+def start_of(ts: ir.TimestampValue, block: Block) -> ir.TimestampValue:
+    """Return when the block of a UTC timestamp began, as an Ibis expression: one to one with its name, and smaller."""
+    return ts.truncate(_UNITS[block])
 
 
 def _digits(value: ir.IntegerValue, width: int) -> ir.StringValue:

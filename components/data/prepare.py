@@ -6,10 +6,12 @@ the rows. The result does not depend on the order of the rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import ContractBroken
@@ -17,8 +19,12 @@ from components.core.files import atomic_path
 from components.core.params import Prepare
 from components.core.progress import Progress, no_progress
 from components.data import backend
-from components.data.blocks import Block, block_of
+from components.data.blocks import Block, block_of, start_of
 from components.data.tables import INTERACTIONS, ITEMS, write_table
+
+_EVENTS_AT_ONCE = 1_250_000
+_MOST_PARTS = 64
+_READ = ("user", "ts", "event", "item", "quantity", "rating")
 
 
 def prepare(
@@ -44,10 +50,9 @@ def prepare(
     with atomic_path(out) as part:
         part.mkdir()
         write_table(part / "items.parquet", ITEMS, [catalogue.sort_by("item")])
-        with backend.duckdb(part) as connection:
-            rows = interactions(connection.read_parquet(events), connection.read_parquet(items), params, block)
-            written = backend.write(connection, rows, part / "interactions.parquet", INTERACTIONS, progress)
-        if not written:
+        tables = _in_parts(events, items, params, block, part, progress)
+        write_table(part / "interactions.parquet", INTERACTIONS, tables)
+        if not pq.read_metadata(part / "interactions.parquet").num_rows:
             raise ContractBroken(
                 "No event is an interaction with an item of the catalogue",
                 value="0 rows",
@@ -57,27 +62,87 @@ def prepare(
     return out
 
 
-def interactions(events: ir.Table, items: ir.Table, params: Prepare, block: Block) -> ir.Table:
-    """Return the bounded interactions of `events` with `items` as a sorted expression."""
-    weighed = _take_returns_back(_counts(_cleaned(events, params), params, block), params)
-    known = weighed.inner_join(items.select("item", "category"), "item")
-    bounded = known.anti_join(_beyond_bound(known, params.max_items_per_user), ["user", "item"])
-    return bounded.select("user", "item", "category", "weight", "block").order_by("user", "item", "block")
+def weigh(events: ir.Table, users: ir.Table, catalogue: ir.Table, params: Prepare, block: Block) -> ir.Table:
+    """Return a weight for each (user, item, period) that is left when duplicates and returns are taken out.
+
+    Args:
+        events: in the canonical schema.
+        users: `numbered` users, at least those of `events`.
+        catalogue: `numbered` items; events with others are left out.
+        params: weights and the lowest rating.
+        block: what a period is.
+    """
+    coded = _cleaned(events, params).inner_join(catalogue.select("item", "item_number"), "item")
+    coded = coded.inner_join(users, "user").drop("user", "item")
+    return _take_returns_back(_counts(coded.distinct(), params, block), params)
+
+
+def bound(weighed: ir.Table, users: ir.Table, catalogue: ir.Table, limit: int, block: Block) -> ir.Table:
+    """Return the interactions of `weighed`, at most `limit` distinct items a user, sorted by user, item and block."""
+    dropped = _beyond_bound(weighed, users, catalogue, limit)
+    kept = weighed.anti_join(dropped, ["user_number", "item_number"])
+    named = kept.inner_join(users, "user_number").inner_join(catalogue, "item_number")
+    named = named.mutate(block=block_of(named.period, block)).order_by("user_number", "item_number", "period")
+    return named.select("user", "item", "category", "weight", "block")
+
+
+def numbered(rows: ir.Table, name: str) -> ir.Table:
+    """Return `rows` with a number for each distinct `name`, in its order: numbers group and join faster than text."""
+    return rows.distinct().mutate(**{f"{name}_number": ibis.row_number().over(order_by=name)})
+
+
+def _in_parts(
+    events: Path, items: Path, params: Prepare, block: Block, scratch: Path, progress: Progress
+) -> Iterator[pa.Table]:
+    """Yield the interactions of one range of users after the other.
+
+    Nothing here crosses users, so ranges bound the memory where DuckDB would spill, and their order is the order.
+    """
+    parts = min(_MOST_PARTS, max(1, pq.read_metadata(events).num_rows // _EVENTS_AT_ONCE))
+    bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
+    with backend.duckdb(scratch) as connection:
+        rows = connection.read_parquet(events).select(*_READ, *_telling(events))
+        known = connection.read_parquet(items).select("item", "category")
+        with backend.held(connection, numbered(known, "item"), "catalogue") as catalogue:
+            for done, (low, high) in enumerate(zip(["", *bounds], [*bounds, "g"], strict=True)):
+                progress(done, parts)
+                mine = rows.filter((rows.user >= low) & (rows.user < high))
+                with (
+                    backend.held(connection, numbered(mine.select("user"), "user"), "users") as users,
+                    backend.held(connection, weigh(mine, users, catalogue, params, block), "weighed") as weighed,
+                ):
+                    result = bound(weighed, users, catalogue, params.max_items_per_user, block)
+                    for batch in backend.batches(connection, result):
+                        yield pa.Table.from_batches([batch])
+    progress(parts, parts)
+
+
+def _telling(events: Path) -> list[str]:
+    """Return the other columns that can tell two rows apart: one that is empty throughout costs and tells nothing."""
+    metadata = pq.read_metadata(events)
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    filled = {
+        column.path_in_schema
+        for group in groups
+        for column in (group.column(index) for index in range(group.num_columns))
+        if column.statistics is None or column.statistics.null_count != group.num_rows
+    }
+    return [name for name in metadata.schema.names if name in filled and name not in _READ]
 
 
 def _cleaned(events: ir.Table, params: Prepare) -> ir.Table:
-    # Rows that can never count go first: removing exact duplicates is the costly step.
+    # Rows that can never count go before exact duplicates are removed, which is the costly step.
     kinds = sorted({*_weighed_kinds(params), "purchase", "return"})
     rows = events.filter(events.item.notnull(), events.event.isin(kinds))
     if params.minimum_rating is not None:
         rows = rows.filter(rows.rating.isnull() | (rows.rating >= params.minimum_rating))
-    return rows.distinct()
+    return rows
 
 
 def _counts(events: ir.Table, params: Prepare, block: Block) -> ir.Table:
     """Return whole numbers only, so that no sum depends on the order of its rows."""
     pieces = events.quantity.fill_null(1)
-    return events.group_by("user", "item", block=block_of(events.ts, block)).aggregate(
+    return events.group_by("user_number", "item_number", period=start_of(events.ts, block)).aggregate(
         bought=pieces.sum(where=events.event == "purchase").fill_null(0),
         returned=pieces.sum(where=events.event == "return").fill_null(0),
         **{f"n_{kind}": (events.event == kind).cast("int64").sum() for kind in _weighed_kinds(params)},
@@ -85,38 +150,36 @@ def _counts(events: ir.Table, params: Prepare, block: Block) -> ir.Table:
 
 
 def _take_returns_back(counts: ir.Table, params: Prepare) -> ir.Table:
-    """Weigh each (user, item, block): purchases count by the share that was kept, over all blocks.
+    """Weigh each (user, item, period): purchases count by the share that was kept, over all periods.
 
     Where nothing was kept the pair goes, its views and carts too: the user has said no.
     """
-    returning = counts.filter(counts.returned > 0).select("user", "item").distinct()
-    totals = counts.semi_join(returning, ["user", "item"]).group_by("user", "item")
-    kept = totals.aggregate(all_bought=lambda t: t.bought.sum(), all_returned=lambda t: t.returned.sum())
-    share = ibis.ifelse(
-        kept.all_bought > kept.all_returned, (kept.all_bought - kept.all_returned) / kept.all_bought, 0.0
-    )
-    kept = kept.select(kept.user, kept.item, share=share)
-    joined = counts.left_join(kept, ["user", "item"])
+    pair = ["user_number", "item_number"]
+    returning = counts.filter(counts.returned > 0).select(pair).distinct()
+    totals = counts.semi_join(returning, pair).group_by(pair)
+    totals = totals.aggregate(bought=lambda t: t.bought.sum(), returned=lambda t: t.returned.sum())
+    share = ibis.ifelse(totals.bought > totals.returned, (totals.bought - totals.returned) / totals.bought, 0.0)
+    joined = counts.left_join(totals.select(*pair, share=share), pair)
     share = joined.share.fill_null(1.0)
     weight = ibis.literal(0.0)
     for kind, value in _weighed_kinds(params).items():
         weight = weight + joined[f"n_{kind}"] * value * (share if kind == "purchase" else 1.0)
-    rows = joined.select(joined.user, joined.item, joined.block, share=share, weight=weight)
+    rows = joined.select(*pair, "period", share=share, weight=weight)
     return rows.filter(rows.share > 0, rows.weight > 0).drop("share")
 
 
-def _beyond_bound(rows: ir.Table, limit: int) -> ir.Table:
-    """Return the (user, item) pairs to drop: all but `limit` of a user's items, by a hash of user and item.
+def _beyond_bound(rows: ir.Table, users: ir.Table, catalogue: ir.Table, limit: int) -> ir.Table:
+    """Return the pairs to drop: all but `limit` of a user's items, by a hash of pseudonym and item.
 
     Pseudonyms are made with the shop's secret key, so nobody without it can foresee which items stay.
     """
-    pairs = rows.select("user", "item").distinct()
-    counts = pairs.group_by("user").aggregate(items=lambda t: t.count())
-    heavy = pairs.semi_join(counts.filter(counts["items"] > limit), "user")
-    lot = (ibis.literal("jali/bound/v1|") + heavy.user + "|" + heavy.item).hexdigest("sha256")
-    drawn = heavy.mutate(lot=lot)
-    place = ibis.row_number().over(group_by=drawn.user, order_by=[drawn.lot, drawn.item])
-    return drawn.mutate(place=place).filter(lambda t: t.place >= limit).select("user", "item")
+    counts = rows.group_by("user_number").aggregate(rows=lambda t: t.count())
+    many = counts.filter(counts.rows > limit)  # no user with more items has fewer rows
+    pairs = rows.semi_join(many, "user_number").select("user_number", "item_number").distinct()
+    named = pairs.inner_join(users, "user_number").inner_join(catalogue.select("item", "item_number"), "item_number")
+    drawn = named.mutate(lot=(ibis.literal("jali/bound/v1|") + named.user + "|" + named.item).hexdigest("sha256"))
+    place = ibis.row_number().over(group_by=drawn.user_number, order_by=[drawn.lot, drawn.item_number])
+    return drawn.mutate(place=place).filter(lambda t: t.place >= limit).select("user_number", "item_number")
 
 
 def _weighed_kinds(params: Prepare) -> dict[str, float]:
