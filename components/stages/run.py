@@ -71,7 +71,8 @@ class Run:
         """Open this machine's ledger with the caps of the parameters."""
         from components.privacy.ledger import Ledger
 
-        return Ledger.open(self.settings.home, self.params.privacy.cap)
+        privacy = self.params.privacy
+        return Ledger.open(self.settings.home, privacy.cap, privacy.lifetime_cap)
 
     def records(self) -> RecordStore:
         """Return the records by content key that outlive a workspace."""

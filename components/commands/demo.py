@@ -1,0 +1,205 @@
+"""`jali demo`: the whole way on public data, and one table of what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from components.commands.machine import processes, start
+from components.core import params, settings
+from components.core.progress import bar
+from components.core.settings import Settings
+
+if TYPE_CHECKING:
+    from components.stages.run import Run
+
+AUTHOR, APPROVER = "demo-author", "demo-approver"
+SERVICE = "recommend"
+
+
+@click.command()
+@click.option("--source", help="ta-feng, shop, movielens-100k, or any public source of params.yaml.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+def demo(source: str | None, as_json: bool) -> None:
+    """The whole way on public data, from collect to a served answer. Run again, it reuses all it can and spends no ε."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    here = settings.load()
+    chosen = params.load(here.root / "params.yaml").but(**({"source": source} if source else {}))
+    if not chosen.chosen_source.public:
+        raise click.UsageError(
+            f"{chosen.source} is a private source: two people promote what is trained on it, not a demo"
+        )
+    start(here, ("prefect", "mlflow"))
+    _make_people(here)
+
+    from components.stages import promotion, workspace
+    from flows.deploy import deploy
+    from flows.pipeline import pipeline
+
+    started, before = datetime.now(UTC), _charges(here)
+    request = pipeline(chosen.source, SERVICE, None, AUTHOR)
+    if request is not None:
+        _approve(here, request)
+        start(here, ("serving",))
+        deploy(request)
+    else:
+        start(here, ("serving",))
+    with bar("Waiting for the first answer"):
+        run = workspace.open_training(chosen.source)
+        promotion.await_serving(SERVICE, _champion(here).version)
+    outcome = _outcome(here, run, charged=_charges(here) - before, started=started)
+    if as_json:
+        click.echo(json.dumps(outcome, indent=1, ensure_ascii=False))
+    else:
+        _show(outcome)
+
+
+def _make_people(here: Settings) -> None:
+    """Make the two demonstration keys. Both lie on this machine: it shows the ceremony, it is not two people."""
+    from components.registry import identities
+
+    known = identities.load(here.identities) if here.identities.exists() else {}
+    for name in (AUTHOR, APPROVER):
+        if name not in identities.names(here.home):
+            identities.new_key(here.home, name)
+        if name not in known:
+            identities.add(here.identities, name, identities.public_key(here.home, name))
+
+
+def _approve(here: Settings, request: str) -> None:
+    from components.registry import promotion
+    from components.registry.history import History
+
+    history = History(here.home)
+    if history.decision(request) is None:
+        asked = history.request(request)
+        days = params.load(here.root / "params.yaml").promotion.approval_days
+        reason = "demonstration: the gates passed"
+        assert asked is not None, "the flow has just recorded it"
+        promotion.decide(
+            here, asked.service, outcome="approve", by=APPROVER, reason=reason, now=datetime.now(UTC), days=days
+        )
+
+
+def _champion(here: Settings) -> Any:
+    from components.registry.promotion import champion_of
+
+    return champion_of(here, SERVICE)
+
+
+def _charges(here: Settings) -> int:
+    from components.privacy.ledger import Ledger
+
+    book = Ledger.open(here.home, params.load(here.root / "params.yaml").privacy.cap)
+    return sum(entry.verb == "settle" for entry in book.entries())
+
+
+def _outcome(here: Settings, run: Run, *, charged: int, started: datetime) -> dict[str, Any]:
+    from components.stages.evaluate import ceilings_of, evaluation_of
+    from components.stages.gate import statement_of, verdict_of
+    from components.stages.rows import dataset_of
+    from flows.times import step_seconds
+
+    champion, verdict = _champion(here), verdict_of(run, SERVICE)
+    evaluation = evaluation_of(run, SERVICE, verdict.candidate)
+    history = _ask(here, [], 3)["items"]
+    return {
+        "source": run.params.source,
+        "steps": step_seconds(started),
+        "data": dataset_of(run).digest_keyed,
+        "statement": statement_of(run, SERVICE).body(),
+        "charged": charged,
+        "evaluation": evaluation.body(),
+        "ceilings": ceilings_of(run, SERVICE),
+        "verdict": verdict.body(),
+        "version": champion.version,
+        "author": champion.author,
+        "approver": champion.approver,
+        "history": history,
+        "answer": _ask(here, [item["item"] for item in history], 5),
+        "pages": {name: process.page for name, process in processes(here).items() if process.page},
+        "data docs": [str(page) for page in sorted(run.reports.glob("*/index.html"))],
+    }
+
+
+def _ask(here: Settings, history: list[str], k: int) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{here.serving_port}/v1/{SERVICE}"
+    body = json.dumps({"history": history, "k": k}).encode()
+    request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def _show(outcome: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Jali on {outcome['source']}", show_header=False, title_justify="left")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, text in _lines(outcome):
+        table.add_row(name, text)
+        table.add_section()
+    Console().print(table)
+
+
+def _lines(outcome: dict[str, Any]) -> list[tuple[str, str]]:
+    verdict, answer, statement = outcome["verdict"], outcome["answer"], outcome["statement"]
+    kind = (
+        "personal" if verdict["personal"] else "the floor goes: no personal candidate beat it, everybody gets one list"
+    )
+    lines = [
+        ("steps", "\n".join(f"{seconds:6.1f} s  {name}" for name, seconds in outcome["steps"].items())),
+        ("data digest", outcome["data"]),
+        (
+            "privacy",
+            f"ε = {statement['epsilon']:.3g}, δ = {statement['delta']:.2g} for {statement['unit']}\n"
+            f"{outcome['charged']} releases were charged in this run"
+            + ("" if outcome["charged"] else ": what was done before was found again"),
+        ),
+        ("quality", _quality(outcome)),
+        ("verdict", f"{verdict['candidate']} passed every gate ({kind})"),
+        (
+            "version",
+            f"{outcome['version']} of jali-{SERVICE}, author {outcome['author']}, approved by {outcome['approver']}\n"
+            "Both keys lie on this machine: this shows the ceremony, it is not two people.",
+        ),
+        (
+            "one answer",
+            f"somebody who has {', '.join(_item(item) for item in outcome['history'])} may like\n"
+            + "\n".join(f"  {_item(item)}" for item in answer["items"])
+            + f"\n(version {answer['model_version']}, ε = {answer['epsilon']:.3g})",
+        ),
+        ("pages", "\n".join(f"{name:8} {page}" for name, page in outcome["pages"].items())),
+        ("data docs", "\n".join(outcome["data docs"])),
+    ]
+    return lines
+
+
+def _quality(outcome: dict[str, Any]) -> str:
+    evaluation, ceilings, chosen = outcome["evaluation"], outcome["ceilings"], outcome["verdict"]["candidate"]
+    width = max(len(metric) for metric in evaluation["metrics"][chosen])
+    lines = []
+    for metric in evaluation["metrics"][chosen]:
+        bundles = [
+            f"{name} {found[metric]['value']:.4f} [{found[metric]['low']:.4f}, {found[metric]['high']:.4f}]"
+            for name, found in evaluation["metrics"].items()
+        ]
+        free = [f"{name} {found[metric]:.4f}" for name, found in ceilings.items() if metric in found]
+        lines.append(
+            f"{metric:{width}}  {'   '.join(bundles)}" + (f"   without privacy: {', '.join(free)}" if free else "")
+        )
+    for opponent, gain in evaluation["paired"].items():
+        lines.append(
+            f"{chosen} against {opponent}, paired: {gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]"
+        )
+    return "\n".join(lines)
+
+
+def _item(item: dict[str, Any]) -> str:
+    return f"{item['title'] or item['item']} ({item['category']})" if item["category"] else str(item["title"])
