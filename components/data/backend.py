@@ -16,8 +16,8 @@ from components.core.progress import Progress, no_progress
 from components.data.tables import TableWriter
 
 THREADS = 2
-MEMORY = "400MB"
-"""Of DuckDB's buffers; the process takes about twice that, with Python and Arrow."""
+MEMORY = "600MB"
+"""Of DuckDB's buffers; the process takes some 200 MB more, with Python and Arrow."""
 
 
 @contextmanager

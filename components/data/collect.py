@@ -139,7 +139,9 @@ def _nothing(source: Source, window: Window, reasons: Counter[str]) -> ContractB
 
 
 def _bounds(window: Window) -> tuple[Any, Any]:
-    return tuple(bound and (bound if bound.tzinfo else bound.replace(tzinfo=UTC)) for bound in (window.start, window.end))
+    return tuple(
+        bound and (bound if bound.tzinfo else bound.replace(tzinfo=UTC)) for bound in (window.start, window.end)
+    )
 
 
 def _utc(bound: datetime) -> str:

@@ -137,7 +137,8 @@ def _from_epoch(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times
 def _localised(stamps: pa.Array, meaning: Meaning, origin: str) -> pa.Array:
     if meaning.timezone is None:
         raise ContractBroken(
-            f"The timestamps of {origin} have no zone", next_step="Set `timezone` in its mapping (params.yaml: sources)."
+            f"The timestamps of {origin} have no zone",
+            next_step="Set `timezone` in its mapping (params.yaml: sources).",
         )
     # An hour that daylight saving repeats or skips is read as the earlier one, so that no row is lost over it.
     zoned = pc.assume_timezone(stamps, meaning.timezone, ambiguous="earliest", nonexistent="earliest")

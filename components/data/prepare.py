@@ -22,7 +22,7 @@ from components.data import backend
 from components.data.blocks import Block, block_of, start_of
 from components.data.tables import INTERACTIONS, ITEMS, write_table
 
-_EVENTS_AT_ONCE = 1_250_000
+_EVENTS_AT_ONCE = 2_500_000
 _MOST_PARTS = 64
 _READ = ("user", "ts", "event", "item", "quantity", "rating")
 
@@ -66,13 +66,13 @@ def weigh(events: ir.Table, users: ir.Table, catalogue: ir.Table, params: Prepar
     """Return a weight for each (user, item, period) that is left when duplicates and returns are taken out.
 
     Args:
-        events: in the canonical schema.
+        events: those that count, in the canonical schema.
         users: `numbered` users, at least those of `events`.
         catalogue: `numbered` items; events with others are left out.
-        params: weights and the lowest rating.
+        params: the weights.
         block: what a period is.
     """
-    coded = _cleaned(events, params).inner_join(catalogue.select("item", "item_number"), "item")
+    coded = events.inner_join(catalogue.select("item", "item_number"), "item")
     coded = coded.inner_join(users, "user").drop("user", "item")
     return _take_returns_back(_counts(coded.distinct(), params, block), params)
 
@@ -98,10 +98,10 @@ def _in_parts(
 
     Nothing here crosses users, so ranges bound the memory where DuckDB would spill, and their order is the order.
     """
-    parts = min(_MOST_PARTS, max(1, pq.read_metadata(events).num_rows // _EVENTS_AT_ONCE))
-    bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
     with backend.duckdb(scratch) as connection:
-        rows = connection.read_parquet(events).select(*_READ, *_telling(events))
+        rows = _cleaned(connection.read_parquet(events).select(*_READ, *_telling(events)), params)
+        parts = min(_MOST_PARTS, 1 + rows.count().to_pyarrow().as_py() // _EVENTS_AT_ONCE)
+        bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
         known = connection.read_parquet(items).select("item", "category")
         with backend.held(connection, numbered(known, "item"), "catalogue") as catalogue:
             for done, (low, high) in enumerate(zip(["", *bounds], [*bounds, "g"], strict=True)):

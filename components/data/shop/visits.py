@@ -8,7 +8,7 @@ import numpy as np
 
 from components.data.shop.tastes import MONTH_DAYS, TASTES, World, draw_items, draw_mixtures
 
-# Fitted to Ta-Feng: days with a purchase per user (median 2, 99th percentile 24), items per purchase (median 5, 99th 33).
+# Fitted to Ta-Feng: days with a purchase per user (median 2, 99th percentile 24), and the items of one (5 and 33).
 _VISITS_LOG_MEDIAN, _VISITS_LOG_SPREAD, _VISITS_MOST = np.log(2.0), 1.1, 90
 _BASKET_LOG_MEDIAN, _BASKET_LOG_SPREAD, _BASKET_MOST = np.log(5.0), 0.85, 110
 _BROWSING_VISITS = 0.5  # for each one with a purchase

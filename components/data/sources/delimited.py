@@ -7,7 +7,7 @@ not known, so none of their content may be written.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -69,7 +69,9 @@ def read_header(stream: BinaryIO, origin: str, delimiter: str, encoding: str) ->
         text = line.removeprefix(b"\xef\xbb\xbf").decode(encoding)
         names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ContractBroken(f"The header of {origin} is broken: {error}", next_step="Export the file again.") from error
+        raise ContractBroken(
+            f"The header of {origin} is broken: {error}", next_step="Export the file again."
+        ) from error
     if not names or len(set(names)) < len(names):
         raise ContractBroken(
             f"The header of {origin} is broken",
@@ -134,16 +136,24 @@ class _WholeLines:
         return len(fields) == self._fields
 
 
-def _tables(lines, origin, header, wanted, delimiter, skip) -> Iterator[pa.Table]:  # type: ignore[no-untyped-def]
+def _tables(
+    lines: _WholeLines,
+    origin: str,
+    header: list[str],
+    wanted: list[str],
+    delimiter: str,
+    skip: Callable[[pacsv.InvalidRow], str],
+) -> Iterator[pa.Table]:
     if lines.empty:
         return
+    # As bytes: one undecodable value must cost its row, not the file.
+    types = dict.fromkeys(wanted, pa.binary())
     try:
         reader = pacsv.open_csv(
             pa.PythonFile(lines, mode="r"),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK, column_names=header),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip),
-            # As bytes: one undecodable value must cost its row, not the file.
-            convert_options=pacsv.ConvertOptions(include_columns=wanted, column_types=dict.fromkeys(wanted, pa.binary())),
+            convert_options=pacsv.ConvertOptions(include_columns=wanted, column_types=types),
         )
         for batch in reader:
             yield pa.Table.from_batches([batch])
