@@ -71,9 +71,7 @@ class ServiceConformance:
 
     def baskets(self, users: int = 40, seed: int = 5) -> list[list[int]]:
         drawn = np.random.default_rng(seed)
-        return [
-            drawn.choice(len(self.items), size=drawn.integers(1, 7), replace=False).tolist() for _ in range(users)
-        ]
+        return [drawn.choice(len(self.items), size=drawn.integers(1, 7), replace=False).tolist() for _ in range(users)]
 
     def rows(self, folder: Path, table: pa.Table) -> Any:
         items = self.items_path(folder)
@@ -156,8 +154,9 @@ class ServiceConformance:
         def full(steps: int) -> None:
             raise OSError("the ledger cannot be written")
 
-        with patch.object(mechanisms, "gaussian_noise", side_effect=AssertionError("noise was drawn")), pytest.raises(
-            OSError, match="ledger"
+        with (
+            patch.object(mechanisms, "gaussian_noise", side_effect=AssertionError("noise was drawn")),
+            pytest.raises(OSError, match="ledger"),
         ):
             candidate.fit(rows, plan, catalogue, floor=floor, intend=full, out=tmp_path / "never")
         assert not (tmp_path / "never").exists()
@@ -265,8 +264,10 @@ def no_pickle() -> Iterator[None]:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a bundle was unpickled")
 
-    with patch.object(pickle, "loads", refuse), patch.object(pickle, "load", refuse), patch.object(
-        pickle, "Unpickler", refuse
+    with (
+        patch.object(pickle, "loads", refuse),
+        patch.object(pickle, "load", refuse),
+        patch.object(pickle, "Unpickler", refuse),
     ):
         yield
 

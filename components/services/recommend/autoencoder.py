@@ -100,7 +100,7 @@ def train(
     from components.training.fit import fit
 
     module = network(columns, columns.total(floor.popularity.astype(np.float64)), params)
-    schedule = {} if plan else {"steps": params.steps, "batch_size": params.expected_batch_size}
+    schedule = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
     fitted = fit(module, counted, plan=plan, intend=intend, progress=progress, **schedule)
     arrays: Arrays = {
         "popularity": floor.arrays["popularity"],

@@ -6,6 +6,8 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor, nn
 
+_MOMENTUM = 0.9
+
 
 class Autoencoder(lightning.LightningModule):
     """A denoising autoencoder with a multinomial likelihood (Liang et al. 2018), trained to find what it does not see.
@@ -18,7 +20,7 @@ class Autoencoder(lightning.LightningModule):
         decoder: `(hidden, columns)` start of the last layer.
         prior: `(columns,)` start of the logits; log-popularity, so that training starts at the floor.
         dropout: see above.
-        learning_rate: Adam's.
+        learning_rate: of gradients that are means over users.
     """
 
     def __init__(
@@ -55,5 +57,5 @@ class Autoencoder(lightning.LightningModule):
         return part
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam; under a plan it takes the noised mean gradient."""
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        """Return SGD with momentum: Adam would scale the columns that hold little but noise up to the others."""
+        return torch.optim.SGD(self.parameters(), lr=self.learning_rate, momentum=_MOMENTUM)

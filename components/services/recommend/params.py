@@ -26,16 +26,19 @@ class GramParams(Section):
 class AutoencoderParams(Section):
     """The denoising autoencoder and its DP-SGD."""
 
-    hidden: int = Field(64, ge=1)
-    dropout: float = Field(0.5, ge=0, lt=1)
+    hidden: int = Field(128, ge=1)
+    """Width of the code."""
+    dropout: float = Field(0.5, gt=0, lt=1)
     """Chance with which an item of the input is hidden during training."""
-    kinship: float = Field(2.0, ge=0)
+    kinship: float = Field(2.5, ge=0)
     """How strongly the untrained decoder follows the taxonomy."""
-    learning_rate: float = Field(5e-3, gt=0)
-    steps: int = Field(300, ge=1)
+    learning_rate: float = Field(1.0, gt=0)
+    steps: int = Field(100, ge=1)
+    ceiling_steps: int = Field(400, ge=1)
+    """Steps without privacy, where more of them cost nothing."""
     expected_batch_size: int = Field(1024, ge=1)
     max_grad_norm: float = Field(1.0, gt=0)
-    blend: float = Field(2.0, ge=0)
+    blend: float = Field(1.0, ge=0)
     """As for the Gram matrix."""
 
 
