@@ -153,7 +153,7 @@ def _lines(outcome: dict[str, Any]) -> list[tuple[str, str]]:
     kind = (
         "personal" if verdict["personal"] else "the floor goes: no personal candidate beat it, everybody gets one list"
     )
-    lines = [
+    return [
         ("steps", "\n".join(f"{seconds:6.1f} s  {name}" for name, seconds in outcome["steps"].items())),
         ("data digest", outcome["data"]),
         (
@@ -178,7 +178,6 @@ def _lines(outcome: dict[str, Any]) -> list[tuple[str, str]]:
         ("pages", "\n".join(f"{name:8} {page}" for name, page in outcome["pages"].items())),
         ("data docs", "\n".join(outcome["data docs"])),
     ]
-    return lines
 
 
 def _quality(outcome: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import fmean
 
 from components.core.errors import ContractBroken
 from components.core.records import Audit
@@ -10,28 +11,40 @@ from components.privacy.opened import Settled
 from components.privacy.release import SampledGaussian
 
 QUIET, LOUD = 0.01, 1000.0
-"""Noise multipliers of the two runs on simulated rows: next to nothing, and far more than any signal."""
+"""Noise multipliers of the runs on simulated rows: next to nothing, and far more than any signal."""
 
-REMAINDER = 0.1
-"""Share of the quiet run's gain that the loud one may keep by luck."""
+REMAINDER = 0.5
+"""Share of the quiet run's gain that the loud runs may keep by luck; a mechanism without noise keeps all of it."""
 
 
-def audit(*, service: str, bundle: str, settled: Settled, train: Callable[[float], float], chance: float) -> Audit:
+def audit(
+    *,
+    service: str,
+    bundle: str,
+    settled: Settled,
+    train: Callable[[float], float],
+    without: Callable[[float], float],
+    draws: int,
+) -> Audit:
     """Return the audit of a bundle: is the noise there, and were exactly the intended steps taken?
 
     A mechanism whose noise is left out, scaled wrongly or drawn after the fact learns at σ = 1000 what it learns at
-    σ = 0.01. The quiet run gives the test its power: a mechanism that learns nothing at all proves nothing.
+    σ = 0.01. What it scores there is compared with what it scores on nobody's rows at the same noise, since a mechanism
+    may build on what is public. The quiet run gives the test its power: one that learns nothing at all proves nothing.
 
     Args:
         service, bundle: what is audited; the digest of the bundle's folder.
         settled: the release that made it.
         train: noise multiplier -> score of the same mechanism on *simulated* rows, higher is better.
-        chance: the score without those rows: of the floor where the mechanism builds on it, else of a random answer.
+        without: the same on no rows at all.
+        draws: loud runs of each that are averaged; noise that drowns everything makes a score scatter.
 
     Raises:
-        ContractBroken: the quiet run is no better than chance, so that nothing could be destroyed.
+        ContractBroken: the quiet run is no better than the mechanism without rows, so nothing could be destroyed.
     """
-    quiet, loud = train(QUIET), train(LOUD)
+    quiet = train(QUIET)
+    loud = fmean(train(LOUD) for _ in range(draws))
+    chance = fmean(without(LOUD) for _ in range(draws))
     if not quiet > chance:
         raise ContractBroken(
             "The mechanism learns nothing from simulated rows even with next to no noise, so the audit has no power",

@@ -22,6 +22,7 @@ USERS, ITEMS = 2000, 200
 _SOURCE = parameters.Source.model_validate({"kind": "shop", "public": True, "users": USERS, "items": ITEMS, "seed": 11})
 _NOW = datetime(2100, 1, 1, tzinfo=UTC)
 _DELTA = 1e-5
+_DRAWS = 20
 
 
 def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Audit]:
@@ -50,7 +51,8 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
                 bundle=trained.bundle,
                 settled=settled,
                 train=partial(simulated.score, mechanism),
-                chance=simulated.chance(mechanism),
+                without=partial(simulated.score_of_nobody, mechanism),
+                draws=1 if settled.intended > 1 else _DRAWS,  # many steps average by themselves, and take their time
             )
         progress(len(names), len(names))
     with atomic_path(run.evidence(name, "audit")) as part:
@@ -89,9 +91,9 @@ class _Simulated:
         """Return the mean first metric of a candidate trained on the simulated users at this noise."""
         return self._score(self._fitted(candidate, self._train, noise_multiplier))
 
-    def chance(self, candidate: Candidate) -> float:
-        """Return the same of the candidate trained on nobody: what it scores without any data but the floor's."""
-        return self._score(self._fitted(candidate, self._nobody, 0.01))
+    def score_of_nobody(self, candidate: Candidate, noise_multiplier: float) -> float:
+        """Return the same of the candidate trained on no rows at all: what comes of the floor and the noise alone."""
+        return self._score(self._fitted(candidate, self._nobody, noise_multiplier))
 
     def _score(self, bundle: Path) -> float:
         return float(self._service.score(bundle, self._test, 0)[:, 0].mean())

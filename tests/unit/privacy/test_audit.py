@@ -37,7 +37,8 @@ def audited(train, settled=None, chance=0.2):
         bundle="b",
         settled=settled or settled_of(Gaussian(noise_multiplier=3.0)),
         train=train,
-        chance=chance,
+        without=lambda noise_multiplier: chance,
+        draws=5,
     )
 
 
@@ -56,6 +57,14 @@ def test_a_mechanism_that_draws_no_noise_or_too_little_is_caught(seeded_bug):
 def test_a_mechanism_that_learns_nothing_proves_nothing():
     with pytest.raises(ContractBroken, match="no power"):
         audited(lambda noise_multiplier: 0.1)
+
+
+def test_what_a_mechanism_scores_on_nobody_is_not_held_against_it():
+    def builds_on_what_is_public(noise_multiplier):
+        return 0.6 if noise_multiplier > 1 else 0.9
+
+    assert audited(builds_on_what_is_public, chance=0.6).destroyed_by_noise
+    assert not audited(builds_on_what_is_public, chance=0.1).destroyed_by_noise
 
 
 def test_steps_of_the_ledger_and_of_the_optimizer_are_counted_apart():
