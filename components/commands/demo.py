@@ -26,7 +26,7 @@ SERVICE = "recommend"
 @click.option("--source", help="ta-feng, shop, movielens-100k, or any public source of params.yaml.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 def demo(source: str | None, as_json: bool) -> None:
-    """The whole way on public data, from collect to a served answer. Run again, it reuses all it can and spends no ε."""
+    """The whole way on public data, from collect to a served answer. A second run reuses all it can and spends no ε."""
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
     here = settings.load()
     chosen = params.load(here.root / "params.yaml").but(**({"source": source} if source else {}))
@@ -105,6 +105,7 @@ def _outcome(here: Settings, run: Run, *, charged: int, started: datetime) -> di
     from components.stages.rows import dataset_of
     from flows.times import step_seconds
 
+    service, _ = run.service(SERVICE)
     champion, verdict = _champion(here), verdict_of(run, SERVICE)
     evaluation = evaluation_of(run, SERVICE, verdict.candidate)
     history = _ask(here, [], 3)["items"]
@@ -115,6 +116,8 @@ def _outcome(here: Settings, run: Run, *, charged: int, started: datetime) -> di
         "statement": statement_of(run, SERVICE).body(),
         "charged": charged,
         "evaluation": evaluation.body(),
+        "floor": service.floor.name,
+        "metrics": [metric.name for metric in service.metrics],
         "ceilings": ceilings_of(run, SERVICE),
         "verdict": verdict.body(),
         "version": champion.version,
@@ -142,62 +145,69 @@ def _show(outcome: dict[str, Any]) -> None:
     table = Table(title=f"Jali on {outcome['source']}", show_header=False, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, text in _lines(outcome):
-        table.add_row(name, text)
+    for name, content in _lines(outcome):
+        table.add_row(name, content)
         table.add_section()
-    Console().print(table)
+    Console(width=max(Console().width, 120)).print(table)
 
 
-def _lines(outcome: dict[str, Any]) -> list[tuple[str, str]]:
+def _lines(outcome: dict[str, Any]) -> list[tuple[str, Any]]:
     verdict, answer, statement = outcome["verdict"], outcome["answer"], outcome["statement"]
-    kind = (
-        "personal" if verdict["personal"] else "the floor goes: no personal candidate beat it, everybody gets one list"
-    )
+    reused = "" if outcome["charged"] else ": what was done before was found again, and no ε was spent"
+    kind = "it beat the floor" if verdict["personal"] else "the floor goes: no personal candidate passed"
     return [
         ("steps", "\n".join(f"{seconds:6.1f} s  {name}" for name, seconds in outcome["steps"].items())),
         ("data digest", outcome["data"]),
         (
             "privacy",
             f"ε = {statement['epsilon']:.3g}, δ = {statement['delta']:.2g} for {statement['unit']}\n"
-            f"{outcome['charged']} releases were charged in this run"
-            + ("" if outcome["charged"] else ": what was done before was found again"),
+            f"{outcome['charged']} releases were charged in this run{reused}",
         ),
         ("quality", _quality(outcome)),
-        ("verdict", f"{verdict['candidate']} passed every gate ({kind})"),
+        ("verdict", f"{verdict['candidate']} passed every gate: {kind}"),
         (
             "version",
-            f"{outcome['version']} of jali-{SERVICE}, author {outcome['author']}, approved by {outcome['approver']}\n"
+            f"{outcome['version']} of jali-{SERVICE}, asked for by {outcome['author']}, approved by {outcome['approver']}\n"
             "Both keys lie on this machine: this shows the ceremony, it is not two people.",
         ),
         (
             "one answer",
-            f"somebody who has {', '.join(_item(item) for item in outcome['history'])} may like\n"
-            + "\n".join(f"  {_item(item)}" for item in answer["items"])
-            + f"\n(version {answer['model_version']}, ε = {answer['epsilon']:.3g})",
+            f"Somebody who has\n{_list(outcome['history'])}\nmay like\n{_list(answer['items'])}\n"
+            f"(version {answer['model_version']}, ε = {answer['epsilon']:.3g})",
         ),
         ("pages", "\n".join(f"{name:8} {page}" for name, page in outcome["pages"].items())),
         ("data docs", "\n".join(outcome["data docs"])),
     ]
 
 
-def _quality(outcome: dict[str, Any]) -> str:
-    evaluation, ceilings, chosen = outcome["evaluation"], outcome["ceilings"], outcome["verdict"]["candidate"]
-    width = max(len(metric) for metric in evaluation["metrics"][chosen])
-    lines = []
-    for metric in evaluation["metrics"][chosen]:
-        bundles = [
-            f"{name} {found[metric]['value']:.4f} [{found[metric]['low']:.4f}, {found[metric]['high']:.4f}]"
-            for name, found in evaluation["metrics"].items()
-        ]
-        free = [f"{name} {found[metric]:.4f}" for name, found in ceilings.items() if metric in found]
-        lines.append(
-            f"{metric:{width}}  {'   '.join(bundles)}" + (f"   without privacy: {', '.join(free)}" if free else "")
+def _quality(outcome: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    released, ceilings = outcome["evaluation"]["metrics"], outcome["ceilings"]
+    chosen, floor = outcome["verdict"]["candidate"], outcome["floor"]
+    bundles = list(dict.fromkeys([floor, *released]))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("95% intervals")
+    for name in bundles:
+        table.add_column(f"{name} (floor)" if name == floor else name)
+    for name in ceilings:
+        table.add_column(f"{name}, no privacy")
+    for metric in outcome["metrics"]:
+        intervals = [released[name].get(metric) for name in bundles]
+        cells = [f"{one['value']:.4f} [{one['low']:.4f}, {one['high']:.4f}]" if one else "" for one in intervals]
+        table.add_row(
+            metric, *cells, *(f"{found[metric]:.4f}" if metric in found else "" for found in ceilings.values())
         )
-    for opponent, gain in evaluation["paired"].items():
-        lines.append(
-            f"{chosen} against {opponent}, paired: {gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]"
+    for opponent, gain in outcome["evaluation"]["paired"].items():
+        against = f"{chosen} − {opponent}"
+        table.add_row(
+            against, f"{gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}] {outcome['metrics'][0]}, paired"
         )
-    return "\n".join(lines)
+    return table
+
+
+def _list(items: list[dict[str, Any]]) -> str:
+    return "\n".join(f"  {_item(item)}" for item in items)
 
 
 def _item(item: dict[str, Any]) -> str:
