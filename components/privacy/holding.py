@@ -10,14 +10,26 @@ import fcntl
 import os
 from pathlib import Path
 
+from components.core.errors import Unavailable
+
 
 class Holding:
-    """An exclusive lock on `path`, held until `drop` or the end of the process."""
+    """An exclusive lock on `path`, held until `drop` or the end of the process.
+
+    Raises:
+        Unavailable: the file cannot be made (a full disk, a folder that may not be written).
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise Unavailable(
+                f"The ledger cannot make the lock of a hold ({error})",
+                next_step="Free some space or fix the folder's permissions, and run the same command again.",
+            ) from error
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def drop(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -122,35 +122,41 @@ class Ledger:
             opened.close()
 
     def _reserve(self, release: Release, key: str) -> tuple[Hold, Holding]:
-        with self._journal.write() as append:
-            self._end_dead_holds(append)
-            book = self._journal.book()
-            done = self._settled(book, key)
-            if done is not None and done.folder is not None:
-                raise ContractBroken(
-                    "This release is settled and its output is in the store",
-                    value=f"key {key[:12]}",
-                    next_step="Use that output (Ledger.settled); it costs nothing.",
-                )
-            attempts = book.attempts(key)
-            if any(hold.open for hold in attempts):
-                raise Unavailable(
-                    "Another process is at work on this release",
-                    value=f"key {key[:12]}, attempt {attempts[-1].attempt}",
-                    next_step="Wait for it to end; its result will be found under the same key.",
-                )
-            accounts = [self._account(book, block, release.split) for block in release.blocks]
-            if self._lifetime_cap is not None:
-                accounts.append(self._account(book, LIFETIME, release.split))
-            book.admit(release, accounts)
-            for account in accounts:
-                if (account.block, account.split) not in book.terms:
-                    terms = {"cap": account.cap.model_dump(), "order": account.order}
-                    append("open", {"block": account.block, "split": account.split, **terms})
-            hold = Hold(key, len(attempts) + 1, release)
-            holding = Holding(self._lock_path(hold))
-            append("reserve", {"key": key, "attempt": hold.attempt, "release": release.body()})
+        with ExitStack() as undo:
+            with self._journal.write() as append:
+                self._end_dead_holds(append)
+                book = self._journal.book()
+                hold = self._next_attempt(book, release, key)
+                accounts = [self._account(book, block, release.split) for block in release.blocks]
+                if self._lifetime_cap is not None:
+                    accounts.append(self._account(book, LIFETIME, release.split))
+                book.admit(release, accounts)
+                for account in accounts:
+                    if (account.block, account.split) not in book.terms:
+                        terms = {"cap": account.cap.model_dump(), "order": account.order}
+                        append("open", {"block": account.block, "split": account.split, **terms})
+                holding = Holding(self._lock_path(hold))
+                undo.callback(holding.drop)
+                append("reserve", {"key": key, "attempt": hold.attempt, "release": release.body()})
+            undo.pop_all()  # the row is durable: the lock stays until the release ends
         return hold, holding
+
+    def _next_attempt(self, book: Book, release: Release, key: str) -> Hold:
+        done = self._settled(book, key)
+        if done is not None and done.folder is not None:
+            raise ContractBroken(
+                "This release is settled and its output is in the store",
+                value=f"key {key[:12]}",
+                next_step="Use that output (Ledger.settled); it costs nothing.",
+            )
+        attempts = book.attempts(key)
+        if any(hold.open for hold in attempts):
+            raise Unavailable(
+                "Another process is at work on this release",
+                value=f"key {key[:12]}, attempt {attempts[-1].attempt}",
+                next_step="Wait for it to end; its result will be found under the same key.",
+            )
+        return Hold(key, len(attempts) + 1, release)
 
     def _end_dead_holds(self, append: Append) -> None:
         for hold in [hold for hold in self._journal.book().holds.values() if hold.open]:

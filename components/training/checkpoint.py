@@ -45,7 +45,7 @@ def read(folder: Path, plan: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        found = Checkpoint(**torch.load(path, weights_only=True))
+        found = Checkpoint(**torch.load(path, weights_only=True, map_location="cpu"))
     except (RuntimeError, TypeError, EOFError, OSError, ValueError, KeyError) as error:
         raise ContractBroken(
             f"The checkpoint {path} cannot be read",

@@ -112,7 +112,7 @@ def test_a_step_equals_the_loop_over_users(flags, scale):
 
 
 def test_no_user_moves_the_sum_by_more_than_the_clip():
-    rows = rows_of(20, 50.0)
+    rows = rows_of(8, 50.0)
     for user in range(len(rows)):
         module = Autoencoder()
         state = {name: value.clone() for name, value in module.state_dict().items()}

@@ -182,6 +182,23 @@ def test_a_full_disk_under_the_ledger_lets_nothing_be_read(ledger):
     ):
         pytest.fail("the release was opened")
     assert verbs(ledger) == ["genesis"]
+    empty(ledger)
+    with ledger.release(release_of(), key=long_key, of=private()) as opened:
+        assert (opened.attempt, opened.value) == (1, (1, 2, 3))
+
+
+def test_a_full_disk_where_the_lock_is_made_lets_nothing_be_read(ledger, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("components.privacy.holding.os.open", full)
+    with (
+        pytest.raises(Unavailable, match="No space left"),
+        ledger.release(release_of(), key="k", of=private()),
+    ):
+        pytest.fail("the release was opened")
+    monkeypatch.undo()
+    assert verbs(ledger) == ["genesis"]
 
 
 def test_a_full_disk_at_an_intent_stops_the_step_and_the_hold_stays_charged(home, ledger):
