@@ -167,7 +167,7 @@ def _lines(outcome: dict[str, Any]) -> list[tuple[str, Any]]:
         ("verdict", f"{verdict['candidate']} passed every gate: {kind}"),
         (
             "version",
-            f"{outcome['version']} of jali-{SERVICE}, asked for by {outcome['author']}, approved by {outcome['approver']}\n"
+            f"{outcome['version']} of jali-{SERVICE}, author {outcome['author']}, approved by {outcome['approver']}\n"
             "Both keys lie on this machine: this shows the ceremony, it is not two people.",
         ),
         (
@@ -181,29 +181,36 @@ def _lines(outcome: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _quality(outcome: dict[str, Any]) -> Any:
+    from rich.console import Group
     from rich.table import Table
 
     released, ceilings = outcome["evaluation"]["metrics"], outcome["ceilings"]
     chosen, floor = outcome["verdict"]["candidate"], outcome["floor"]
     bundles = list(dict.fromkeys([floor, *released]))
     table = Table(box=None, pad_edge=False)
-    table.add_column("95% intervals")
+    table.add_column(f"{outcome['evaluation']['confidence']:.0%} intervals")
     for name in bundles:
         table.add_column(f"{name} (floor)" if name == floor else name)
     for name in ceilings:
         table.add_column(f"{name}, no privacy")
     for metric in outcome["metrics"]:
         intervals = [released[name].get(metric) for name in bundles]
-        cells = [f"{one['value']:.4f} [{one['low']:.4f}, {one['high']:.4f}]" if one else "" for one in intervals]
+        cells = [_interval(one) if one else "" for one in intervals]
         table.add_row(
             metric, *cells, *(f"{found[metric]:.4f}" if metric in found else "" for found in ceilings.values())
         )
-    for opponent, gain in outcome["evaluation"]["paired"].items():
-        against = f"{chosen} − {opponent}"
-        table.add_row(
-            against, f"{gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}] {outcome['metrics'][0]}, paired"
-        )
-    return table
+    gains = [
+        f"{chosen} against {opponent}, paired, {outcome['metrics'][0]}: {_interval(gain, sign='+')}"
+        for opponent, gain in outcome["evaluation"]["paired"].items()
+        if "/" not in opponent
+    ]
+    return Group(table, *gains)
+
+
+def _interval(found: dict[str, float], sign: str = "") -> str:
+    if found["low"] == found["high"]:
+        return f"{found['value']:{sign}.4f}"
+    return f"{found['value']:{sign}.4f} ± {(found['high'] - found['low']) / 2:.4f}"
 
 
 def _list(items: list[dict[str, Any]]) -> str:
