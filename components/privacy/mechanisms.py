@@ -60,7 +60,8 @@ def clip_rows(rows: Any, bound: float) -> Any:
         rows.data = np.where(factors[users] > 0, rows.data, 0.0) * factors[users]
         return rows
     rows = np.asarray(rows, dtype=np.float64)
-    factors = _clip_factors(np.linalg.norm(rows, axis=1), bound)
+    with np.errstate(over="ignore"):  # a norm beyond floating point is not finite, and counts as such
+        factors = _clip_factors(np.linalg.norm(rows, axis=1), bound)
     return np.where(factors[:, None] > 0, rows, 0.0) * factors[:, None]
 
 

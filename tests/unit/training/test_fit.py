@@ -29,6 +29,7 @@ def test_the_same_module_trains_with_and_without_privacy_by_one_parameter():
         assert mean_loss(module, rows) < 0.98 * before
 
 
+@pytest.mark.slow
 def test_noise_of_a_thousand_destroys_what_is_learnt():
     rows = rows_of()
     plain, noisy = Autoencoder(0.01), Autoencoder(0.01)
