@@ -69,7 +69,7 @@ class Meaning(Money):
     """Timestamps are numbers: seconds or milliseconds since 1970."""
     event: str | None = None
     """The kind of all rows, where no column gives it."""
-    kinds: dict[str, str] = {}
+    kinds: dict[str, str] = Field(default_factory=dict)
     """The shop's names of event kinds and ours."""
 
     @field_validator("timezone")

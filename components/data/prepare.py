@@ -82,8 +82,9 @@ def bound(weighed: ir.Table, users: ir.Table, catalogue: ir.Table, limit: int, b
     dropped = _beyond_bound(weighed, users, catalogue, limit)
     kept = weighed.anti_join(dropped, ["user_number", "item_number"])
     named = kept.inner_join(users, "user_number").inner_join(catalogue, "item_number")
-    named = named.mutate(block=block_of(named.period, block)).order_by("user_number", "item_number", "period")
-    return named.select("user", "item", "category", "weight", "block")
+    periods = weighed.select("period").distinct()  # few, so that text is made few times
+    named = named.inner_join(periods.mutate(block=block_of(periods.period, block)), "period")
+    return named.order_by("user_number", "item_number", "period").select("user", "item", "category", "weight", "block")
 
 
 def numbered(rows: ir.Table, name: str) -> ir.Table:

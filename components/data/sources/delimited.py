@@ -45,15 +45,20 @@ def read_delimited(
     wanted = list(dict.fromkeys(columns.values()))
     lines = _WholeLines(stream, len(header), delimiter)
     broken: list[tuple[int, str]] = []
+    unclosed: list[int] = []
 
     def skip(row: pacsv.InvalidRow) -> str:
+        if "\n" in row.text:
+            unclosed.append(row.number + 1)
         broken.append((row.number, TRUNCATED if row.actual_columns < row.expected_columns else TOO_MANY))
         return "skip"
 
     seen = 0
     for table in _tables(lines, origin, header, wanted, delimiter, skip):
+        _refuse_unclosed(unclosed, origin)
         yield _batch(table, seen, broken, origin, columns, encoding)
         seen += table.num_rows
+    _refuse_unclosed(unclosed, origin)
     # Line 1 is the header; the parser counts lines of data from 1.
     ends = [(number + 1, reason) for number, reason in broken]
     if lines.unfinished:
@@ -159,8 +164,16 @@ def _tables(
             yield pa.Table.from_batches([batch])
     except pa.ArrowInvalid as error:
         raise ContractBroken(
-            f"{origin} cannot be read to its end: {error}", next_step="Look for a quote that is never closed."
+            f"{origin} cannot be read to its end: {error}", next_step="Look for a quote in it that is never closed."
         ) from error
+
+
+def _refuse_unclosed(lines: list[int], origin: str) -> None:
+    # Such a quote swallows whole lines that may be perfectly good: one row in quarantine would lose the others.
+    if lines:
+        raise ContractBroken(
+            f"A quote in line {lines[0]} of {origin} is never closed", next_step="Mend that line, or export it again."
+        )
 
 
 def _batch(

@@ -1,0 +1,38 @@
+"""Calendar blocks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from components.data.blocks import Block, between, name_of
+
+
+@pytest.mark.parametrize(
+    ("block", "name"),
+    [("day", "2000-11-03"), ("week", "2000W44"), ("month", "2000-11"), ("quarter", "2000Q4"), ("year", "2000")],
+)
+def test_a_block_is_named_by_its_period(block: Block, name: str) -> None:
+    assert name_of(datetime(2000, 11, 3, 12, tzinfo=UTC), block) == name
+
+
+def test_a_block_is_one_of_utc() -> None:
+    new_year_in_taipei = datetime(2001, 1, 1, tzinfo=timezone(timedelta(hours=8)))
+    assert name_of(new_year_in_taipei, "quarter") == "2000Q4"
+
+
+def test_the_last_days_of_a_year_may_belong_to_a_week_of_the_next() -> None:
+    assert name_of(datetime(2024, 12, 30, tzinfo=UTC), "week") == "2025W01"
+    assert name_of(datetime(2021, 1, 1, tzinfo=UTC), "week") == "2020W53"
+
+
+def test_the_end_of_a_window_is_outside() -> None:
+    window = datetime(2000, 11, 1, tzinfo=UTC), datetime(2001, 1, 1, tzinfo=UTC)
+    assert between(*window, "month") == ("2000-11", "2000-12")
+    assert between(window[0], window[1] + timedelta(microseconds=1), "month") == ("2000-11", "2000-12", "2001-01")
+
+
+def test_a_window_within_a_day_has_one_block() -> None:
+    noon = datetime(2000, 11, 1, 12, tzinfo=UTC)
+    assert between(noon, noon + timedelta(hours=1), "day") == ("2000-11-01",)

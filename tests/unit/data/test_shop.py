@@ -1,0 +1,104 @@
+"""The simulated shop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from components.core.errors import Misconfigured
+from components.core.params import Source
+from components.data.shop import ShopOptions, simulate, truth, world
+from components.data.sources import open_source
+
+OPTIONS = ShopOptions(users=3_000, items=500, days=90)
+
+
+@pytest.fixture(scope="module")
+def events() -> pa.Table:
+    return pa.concat_tables(list(simulate(OPTIONS, world(OPTIONS))))
+
+
+def test_equal_options_give_equal_events(events: pa.Table) -> None:
+    assert pa.concat_tables(list(simulate(OPTIONS, world(OPTIONS)))).equals(events)
+
+
+def test_another_seed_gives_other_events(events: pa.Table) -> None:
+    other = OPTIONS.model_copy(update={"seed": 8})
+    assert not pa.concat_tables(list(simulate(other, world(other)))).equals(events)
+
+
+def test_every_user_buys_and_every_kind_of_event_happens(events: pa.Table) -> None:
+    bought = events.filter(pc.equal(events["event"], "purchase"))
+    assert len(bought["user"].unique()) == OPTIONS.users
+    kinds = set(events["event"].unique().to_pylist())
+    assert kinds == {"search", "view", "click", "cart", "purchase", "return"}
+
+
+def test_a_search_has_words_and_hides_what_it_was_after(events: pa.Table) -> None:
+    searches = events.filter(pc.equal(events["event"], "search"))
+    assert searches["query"].null_count == 0
+    assert searches["item"].null_count == len(searches)
+
+
+def test_nothing_is_bought_unseen(events: pa.Table) -> None:
+    def visits(kind: str) -> set[tuple[str, str]]:
+        rows = events.filter(pc.equal(events["event"], kind))
+        return set(zip(rows["session"].to_pylist(), rows["item"].to_pylist(), strict=True))
+
+    assert visits("return") < visits("purchase") <= visits("cart") <= visits("click") <= visits("view")
+
+
+def test_events_stay_within_the_days(events: pa.Table) -> None:
+    span = pc.min_max(events["ts"])
+    days = (span["max"].as_py() - span["min"].as_py()).total_seconds() / 86_400
+    assert 80 < days <= OPTIONS.days + 0.05
+
+
+def test_baskets_and_visits_resemble_ta_fengs() -> None:
+    options = ShopOptions(users=4_000, items=20_000)
+    events = pa.concat_tables(list(simulate(options, world(options))))
+    bought = events.filter(pc.equal(events["event"], "purchase"))
+    baskets = bought.group_by("session").aggregate([([], "count_all")])["count_all"].to_numpy()
+    visits = bought.group_by("user").aggregate([("session", "count_distinct")])["session_count_distinct"].to_numpy()
+    assert np.median(baskets) == pytest.approx(5, abs=1)
+    assert np.percentile(baskets, 99) == pytest.approx(33, abs=5)
+    assert np.median(visits) == pytest.approx(2, abs=1)
+    assert np.percentile(visits, 99) == pytest.approx(24, abs=8)
+
+
+def test_what_users_buy_follows_their_own_taste_and_not_the_crowds(events: pa.Table) -> None:
+    shop = world(OPTIONS)
+    likely = truth(OPTIONS, shop)
+    assert np.allclose(likely.sum(axis=1), 1)
+    bought = events.filter(pc.equal(events["event"], "purchase"))
+    users = np.array([int(name.rsplit("-")[-1]) for name in bought["user"].to_pylist()])
+    items = np.array([int(name[1:]) for name in bought["item"].to_pylist()])
+    users, items = users[users < len(likely)], items[users < len(likely)]
+    own = np.log(likely[users, items]).mean()
+    crowd = np.log(likely.mean(axis=0)[items]).mean()
+    assert own > crowd + 0.5
+
+
+def test_offers_lower_a_price_and_sell_more(events: pa.Table) -> None:
+    shop = world(OPTIONS)
+    full = np.asarray(shop.catalogue.table["price"].to_numpy())
+    bought = events.filter(pc.equal(events["event"], "purchase"))
+    paid = bought["unit_price"].to_numpy()
+    listed = full[[int(name[1:]) for name in bought["item"].to_pylist()]]
+    assert (paid <= listed).all()
+    assert (paid < listed).mean() > (shop.prices < full).mean() * 1.2
+
+
+def test_items_have_titles_of_their_own_and_three_levels_of_category() -> None:
+    items = world(OPTIONS).catalogue.table
+    assert len(items["title"].unique()) == OPTIONS.items
+    assert all(path.count("/") == 2 for path in items["category"].to_pylist())
+
+
+def test_an_unknown_option_is_refused_with_the_allowed_ones(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"unknown key people .*users"):
+        open_source(Source.model_validate({"kind": "shop", "people": 5}), tmp_path)
