@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import inspect
 import json
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 
@@ -39,9 +38,16 @@ def of_path(path: Path) -> str:
     return of_json({str(p.relative_to(path)): of_path(p) for p in sorted(path.rglob("*")) if p.is_file()})
 
 
-def of_modules(modules: Iterable[ModuleType]) -> str:
-    """Return one SHA-256 over the source text of `modules`, so that a changed mechanism has a changed key."""
-    return of_json({module.__name__: of_bytes(inspect.getsource(module).encode()) for module in modules})
+def of_modules(names: Iterable[str]) -> str:
+    """Return one SHA-256 over the source text of the modules `names`, so that a changed mechanism has a changed key.
+
+    They are found, not imported: what it costs to import them is for who runs them.
+    """
+    found = {name: find_spec(name) for name in sorted(names)}
+    missing = [name for name, spec in found.items() if spec is None or spec.origin is None]
+    if missing:
+        raise ModuleNotFoundError(f"no source for {', '.join(missing)}")
+    return of_json({name: of_path(Path(str(spec.origin))) for name, spec in found.items() if spec})
 
 
 def keyed(key: bytes, digest: str) -> str:

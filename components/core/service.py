@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -39,8 +38,8 @@ class Candidate(Protocol):
     """False for the floor."""
     share: float
     """Its part of the training's budget, in units of μ² (Gaussian composition adds squares)."""
-    modules: tuple[ModuleType, ...]
-    """The code that shapes its answer; a change is a new release."""
+    modules: tuple[str, ...]
+    """Names of the modules that shape its answer; a change in one is a new release."""
 
     def plan(self, *, mu: float, delta: float, population: int, params: Any, floor: Path | None) -> BaseModel:
         """Return everything that shapes the release, its `event` and `sensitivity` included.

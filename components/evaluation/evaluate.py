@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -178,8 +177,8 @@ def _scored(service: Service, folder: Path, rows: Any, seed: int) -> Floats:
 
 def _mechanism(service: Service) -> str:
     """Return the digest of the code that scores and releases; what fits a bundle has moved the bundle's own digest."""
-    of_service = {inspect.getmodule(function) for function in (service.score, service.probe)}
-    return digest.of_modules([module for module in {moments, mechanisms, metrics, *of_service} if module])
+    of_service = {function.__module__ for function in (service.score, service.probe)}
+    return digest.of_modules({moments.__name__, mechanisms.__name__, metrics.__name__, *of_service})
 
 
 def _pair_name(name: str, other: str, best: str, floor: str) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Sized
 from typing import Any
 
@@ -113,7 +112,7 @@ def population(ledger: Ledger, of: Private[Any], noise_multiplier: float) -> Pop
         service=_EVERY_SERVICE,
         dataset=of.digest,
         plan=event,
-        mechanism_digest=digest.of_modules([sys.modules[__name__]]),
+        mechanism_digest=digest.of_modules([__name__]),
     )
     done = ledger.settled(key)
     if done is not None and done.folder is not None:

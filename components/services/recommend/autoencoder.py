@@ -7,10 +7,8 @@ embedding, so that before the first step it already says "more of the categories
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +20,6 @@ from components.core.files import write_bytes
 from components.core.progress import Progress, no_progress
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event, SampledGaussian
-from components.services.recommend import bundle as bundles
-from components.services.recommend import columns as partitions
-from components.services.recommend import data
 from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
 from components.services.recommend.columns import Columns, partition
 from components.services.recommend.data import Catalogue, Matrix, Rows
@@ -127,15 +122,17 @@ class Autoencoder:
     name = "autoencoder"
     personal = True
     share = 0.2
-
-    @property
-    def modules(self) -> tuple[ModuleType, ...]:
-        """The code that shapes its answer."""
-        from components.privacy import engine
-        from components.services.recommend import model
-        from components.training import fit
-
-        return (sys.modules[__name__], model, data, bundles, partitions, fit, engine)
+    modules = (
+        __name__,
+        "components.services.recommend.data",
+        "components.services.recommend.bundle",
+        "components.services.recommend.columns",
+        "components.services.recommend.model",
+        "components.training.fit",
+        "components.training.batches",
+        "components.privacy.engine",
+        "components.privacy.randomness",
+    )
 
     def plan(
         self, *, mu: float, delta: float, population: int, params: RecommendParams, floor: Path | None

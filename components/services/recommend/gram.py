@@ -16,10 +16,8 @@ left out of Ĝ, and D, their expected number, is put back only where the columns
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +28,7 @@ from components.core import digest
 from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.release import Gaussian
-from components.services.recommend import bundle as bundles
-from components.services.recommend import columns as partitions
-from components.services.recommend import data, lifts
+from components.services.recommend import lifts
 from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
 from components.services.recommend.columns import Columns, Floats, partition
 from components.services.recommend.data import Catalogue, Matrix, Rows
@@ -123,11 +119,14 @@ class Gram:
     name = "gram"
     personal = True
     share = 0.75
-
-    @property
-    def modules(self) -> tuple[ModuleType, ...]:
-        """The code that shapes its answer."""
-        return (sys.modules[__name__], data, bundles, partitions, lifts, mechanisms)
+    modules = (
+        __name__,
+        "components.services.recommend.data",
+        "components.services.recommend.bundle",
+        "components.services.recommend.columns",
+        "components.services.recommend.lifts",
+        "components.privacy.mechanisms",
+    )
 
     def plan(
         self, *, mu: float, delta: float, population: int, params: RecommendParams, floor: Path | None

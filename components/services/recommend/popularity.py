@@ -6,10 +6,8 @@ need no bound to be guessed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,8 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.release import Gaussian
-from components.services.recommend import bundle as bundles
-from components.services.recommend import data
 from components.services.recommend.bundle import Bundle, Config, write_bundle
 from components.services.recommend.data import Catalogue, Matrix, Rows
 
@@ -54,7 +50,7 @@ def shares(noised: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.floa
     than that, in the order that the noise left it in.
     """
     least = max(sigma, 0.5)
-    positive = np.where(noised > least, noised, least * np.exp(np.minimum(noised / least - 1, 0)))
+    positive = np.where(noised > least, noised, least * np.exp(np.clip(noised / least - 1, -20, 0)))
     return np.asarray(positive / positive.sum())
 
 
@@ -64,11 +60,12 @@ class Popularity:
     name = "popularity"
     personal = False
     share = 0.05
-
-    @property
-    def modules(self) -> tuple[ModuleType, ...]:
-        """The code that shapes its answer."""
-        return (sys.modules[__name__], data, bundles, mechanisms)
+    modules = (
+        __name__,
+        "components.services.recommend.data",
+        "components.services.recommend.bundle",
+        "components.privacy.mechanisms",
+    )
 
     def plan(self, *, mu: float, delta: float, population: int, params: Any, floor: Path | None) -> PopularityPlan:
         """Return the release at μ: σ = sensitivity ÷ μ."""
