@@ -104,11 +104,14 @@ def _dvc() -> None:
 
 
 def _in_process() -> None:
-    from components.stages import data
+    from components.stages.check import check
+    from components.stages.collect import collect
+    from components.stages.prepare import prepare
     from components.stages.run import Run
+    from components.stages.split import split
 
     run = Run.open(Path.cwd())
-    for stage in (data.collect, data.check, data.prepare, data.split):
+    for stage in (collect, check, prepare, split):
         stage(run)
 
 

@@ -27,10 +27,12 @@ def stage(name: str, service: str | None) -> None:
         run = Run.open(Path.cwd())
         if (name in _MODEL) != (service is not None):
             raise click.UsageError(f"{', '.join(_MODEL)} take a service: {', '.join(run.params.services)}; others none")
-        room = import_module(f"components.stages.{name if name in _MODEL else 'data'}")
+        room = import_module(f"components.stages.{name}")
         given = [service] if service else []
         with bar(f"{name} {service or run.params.source}") as progress:
-            getattr(room, name)(run, *given, progress)
+            made = getattr(room, name)(run, *given, progress)
+        if name == "gate":
+            click.echo(room.sentence(made))
     except JaliError as error:
         tell_failure(error)
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from components.core.files import atomic_path, write_bytes
 from components.core.progress import Progress, no_progress
@@ -56,7 +57,7 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
         ceilings = _ceilings(run, name, dataset)
         write_bytes(part / "ceilings.json", json.dumps(ceilings, indent=1).encode())
         progress(3, 3)
-    _draw(run, service, found["test"], found["validation"], ceilings)
+    _draw(run, service, found["test"], ceilings)
     return found["test"]
 
 
@@ -91,20 +92,31 @@ def _ceilings(run: Run, name: str, dataset: Dataset) -> Ceilings:
     return service.ceiling(rows["train"].open_public(), rows["test"].open_public(), catalogue, params)
 
 
-def _draw(run: Run, service: Service, test: Evaluation, validation: Evaluation, ceilings: Ceilings) -> None:
+def _draw(run: Run, service: Service, test: Evaluation, ceilings: Ceilings) -> None:
     from components.evaluation import plots
 
-    name = service.name
-    budget = Budget.read(run.evidence(name, "train") / "budget.json")
-    figures = {
-        candidate: {metric: interval.value for metric, interval in metrics.items()}
-        for candidate, metrics in {**validation.metrics, **test.metrics}.items()
-    }
-    metrics = {"epsilon": budget.epsilon, "delta": budget.delta, "chosen": figures[test.chosen], "candidates": figures}
-    gains = {opponent: interval.model_dump() for opponent, interval in test.paired.items()}
-    write_bytes(run.metrics(name), json.dumps({**metrics, "gains": gains}, indent=1).encode() + b"\n")
-    with atomic_path(run.plots(name)) as part:
+    budget = Budget.read(run.evidence(service.name, "train") / "budget.json")
+    figures = json.dumps(_figures(run, service, test, budget), indent=1)
+    write_bytes(run.metrics(service.name), figures.encode() + b"\n")
+    with atomic_path(run.plots(service.name)) as part:
         part.mkdir()
         plots.plot_metrics(plots.bars(service, test, ceilings), part)
-        longest = max(budget.plans, key=lambda candidate: len(budget.curve(candidate)))
-        plots.plot_epsilon(budget.curve(longest), run.params.training.epsilon, part)
+        longest = max((budget.curve(candidate) for candidate in budget.plans), key=len)
+        plots.plot_epsilon(longest, run.params.training.epsilon, part)
+
+
+def _figures(run: Run, service: Service, test: Evaluation, budget: Budget) -> dict[str, Any]:
+    """Return the few figures that `dvc metrics diff` compares: what was spent, and the first metric with its bounds."""
+    from components.evaluation.footprint import bundle_megabytes
+
+    first, floor = service.metrics[0].name, service.floor.name
+    gain = test.paired.get("floor")
+    return {
+        "epsilon": budget.epsilon,
+        "delta": budget.delta,
+        "bundle_megabytes": bundle_megabytes(run.models(service.name) / test.chosen),
+        "chosen": test.chosen,
+        first: test.metrics[test.chosen][first].model_dump(),
+        f"{first} of {floor}": test.metrics[floor][first].model_dump(),
+        "gain over floor": gain.model_dump() if gain else {},
+    }

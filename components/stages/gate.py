@@ -6,11 +6,13 @@ from components.core.files import atomic_path, write_bytes
 from components.core.progress import Progress, no_progress
 from components.core.records import Audit, Evaluation, PrivacyStatement, Trained, Verdict
 from components.stages.budget import Budget
-from components.stages.data import data_checks
+from components.stages.check import data_checks
 from components.stages.evaluate import ceilings_of, evaluation_of
 from components.stages.request import request_of
 from components.stages.rows import dataset_of
 from components.stages.run import Run
+
+_DECISIVE = ("gain_over_floor", "epsilon", "delta")
 
 
 def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
@@ -37,6 +39,16 @@ def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
         write_bytes(part / "summary.md", text.encode())
     progress(2, 2)
     return verdict
+
+
+def sentence(verdict: Verdict) -> str:
+    """Return the verdict in one line: what decided it, with value and limit."""
+    decisive = [one for one in verdict.gates if (one.gate in _DECISIVE if verdict.passed else not one.passed)]
+    facts = "; ".join(f"{one.gate} {one.value}, limit {one.limit}" for one in decisive)
+    outcome = "passed every gate" if verdict.passed else "did not pass"
+    refused = verdict.details.get("instead_of", {}).get("candidate")
+    instead = f" and goes instead of {refused}" if refused else ""
+    return f"{verdict.service}/{verdict.candidate} {outcome}{instead} ({facts})."
 
 
 def require_passed(verdict: Verdict) -> None:

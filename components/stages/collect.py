@@ -1,0 +1,17 @@
+"""Collect: from a source to raw tables, pseudonymised before the first tracked byte. It is the trusted zone."""
+
+from __future__ import annotations
+
+from components.core.progress import Progress, no_progress
+from components.stages.run import Run
+
+
+def collect(run: Run, progress: Progress = no_progress) -> None:
+    """Bring the source's window into `data/raw`, pseudonymised."""
+    from components.data import collect as room
+    from components.data.sources import open_source
+
+    source = run.params.chosen_source
+    reader = open_source(source, run.settings.home / "wheels")
+    window, block = run.params.window, run.params.privacy.block
+    room.collect(reader, source, window, block, run.settings.home, run.data / "raw", progress=progress)

@@ -1,0 +1,18 @@
+"""Prepare: from checked events to bounded interactions, checked in their turn. It is the trusted zone."""
+
+from __future__ import annotations
+
+from components.core.progress import Progress, no_progress
+from components.stages.run import Run
+
+
+def prepare(run: Run, progress: Progress = no_progress) -> None:
+    """Turn checked events into bounded interactions in `data/prepared`, and check those too."""
+    from components.data.prepare import prepare as room
+    from components.quality.stage import check_prepared
+
+    checked, prepared, params = run.data / "checked", run.data / "prepared", run.params
+    events, items = checked / "events.parquet", checked / "items.parquet"
+    room(events, items, params.prepare, params.privacy.block, prepared, progress=progress)
+    suites, bound = run.root / "expectations", params.prepare.max_items_per_user
+    check_prepared(prepared, run.reports, suites, services=list(params.services), max_items_per_user=bound)

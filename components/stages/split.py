@@ -1,0 +1,31 @@
+"""Split: disjoint users for train, validation and test. It is the trusted zone; the dataset's record is released."""
+
+from __future__ import annotations
+
+from components.core import digest
+from components.core.progress import Progress, no_progress
+from components.core.records import Dataset
+from components.stages.check import data_checks
+from components.stages.run import Run
+
+
+def split(run: Run, progress: Progress = no_progress) -> Dataset:
+    """Divide the users into `data/split`, and leave the record that names the dataset from here on."""
+    from components.data.collect import Collected
+    from components.data.pseudonym import digest_key
+    from components.data.split import split as room
+
+    paths = room(run.data / "prepared", run.params.split, run.data / "split", progress=progress)
+    collected = Collected.read(run.data / "raw" / "collected.json")
+    content = digest.of_json({name: digest.of_path(path) for name, path in paths.items()})
+    dataset = Dataset(
+        source=run.params.source,
+        public=collected.public,
+        start=collected.start,
+        end=collected.end,
+        blocks=collected.blocks,
+        digest_keyed=digest.keyed(digest_key(run.settings.home), content),
+        checks=tuple(check.digest for check in data_checks(run)),
+    )
+    dataset.write(run.data / "split" / "dataset.json")
+    return dataset
