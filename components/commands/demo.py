@@ -156,7 +156,7 @@ def _lines(outcome: dict[str, Any]) -> list[tuple[str, Any]]:
     reused = "" if outcome["charged"] else ": what was done before was found again, and no ε was spent"
     kind = "it beat the floor" if verdict["personal"] else "the floor goes: no personal candidate passed"
     return [
-        ("steps", "\n".join(f"{seconds:6.1f} s  {name}" for name, seconds in outcome["steps"].items())),
+        ("steps", "\n".join(f"{seconds:6.1f} s  {flow:8} {name}" for flow, name, seconds in outcome["steps"])),
         ("data digest", outcome["data"]),
         (
             "privacy",

@@ -103,9 +103,7 @@ class _Simulated:
         plan = candidate.plan(mu=1.0, delta=_DELTA, population=USERS // 2, params=self._params, floor=floor)
         out = Path(tempfile.mkdtemp(dir=self._scratch))
         plan = candidate.at_noise(plan, noise_multiplier)
-        candidate.fit(
-            rows, plan, self._catalogue, floor=floor, intend=_nothing_to_charge, out=out, telemetry=out.parent
-        )
+        candidate.fit(rows, plan, self._catalogue, floor=floor, intend=_nothing_to_charge, out=out)
         return out
 
 

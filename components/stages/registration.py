@@ -176,7 +176,7 @@ def _candidates(run: Run, name: str, budget: Budget, evaluation: Evaluation) -> 
                 split="test" if tested else "validation",
                 validation=_named(validation.metrics[candidate]),
                 epsilon_by_step=curve,
-                losses=_losses(run, name, candidate),
+                losses=_losses(run, name, trained),
                 records=[trained],
             )
         )
@@ -188,8 +188,8 @@ def _named(metrics: Mapping[str, T]) -> dict[str, T]:
     return {name.replace("@", "_at_"): value for name, value in metrics.items()}
 
 
-def _losses(run: Run, name: str, candidate: str) -> list[float]:
+def _losses(run: Run, name: str, trained: Trained) -> list[float]:
     """Return the loss by step where the source is public; a private source's stays where it is."""
     dataset = rows.dataset_of(run)
-    path = telemetry(run, name) / f"{candidate}-loss.json"
+    path = telemetry(run, name, trained.key) / "loss.json"
     return json.loads(path.read_text()) if dataset.public and path.exists() else []

@@ -71,9 +71,9 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     return tuple(trained)
 
 
-def telemetry(run: Run, name: str) -> Path:
-    """Return the folder of un-noised curves of a service's trainings: the trusted zone."""
-    return run.reports / name
+def telemetry(run: Run, name: str, key: str) -> Path:
+    """Return the folder for un-noised curves and checkpoints of the release with this key: the trusted zone."""
+    return run.reports / name / key[:16]
 
 
 def _fitted(
@@ -103,9 +103,9 @@ def _fitted(
     key = content_key(service=service.name, dataset=rows.digest, plan=plan, mechanism_digest=modules)
 
     def mechanism(value: Any, intend: Callable[[int], None], out: Path) -> Event:
-        curves = telemetry(run, service.name)
+        aside = telemetry(run, service.name, key)
         return candidate.fit(
-            value, plan, catalogue, floor=floor, intend=intend, out=out, telemetry=curves, progress=progress
+            value, plan, catalogue, floor=floor, intend=intend, out=out, telemetry=aside, progress=progress
         )
 
     settled = once(ledger, release, key, rows, mechanism)

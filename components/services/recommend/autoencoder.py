@@ -89,6 +89,7 @@ def train(
     *,
     plan: PrivacyPlan | None,
     intend: Callable[[int], None] | None = None,
+    checkpoints: Path | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Bundle, Fitted]:
     """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling."""
@@ -96,7 +97,7 @@ def train(
 
     module = network(columns, columns.total(floor.popularity.astype(np.float64)), params)
     schedule = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
-    fitted = fit(module, counted, plan=plan, intend=intend, progress=progress, **schedule)
+    fitted = fit(module, counted, plan=plan, intend=intend, checkpoints=checkpoints, progress=progress, **schedule)
     arrays: Arrays = {
         "popularity": floor.arrays["popularity"],
         "column": columns.of_item.astype(np.int32),
@@ -178,9 +179,16 @@ class Autoencoder:
         )
         counted = columns.count(rows.matrix)
         bundle, fitted = train(
-            counted, columns, known, plan.params, plan=plan.privacy, intend=intend, progress=progress
+            counted,
+            columns,
+            known,
+            plan.params,
+            plan=plan.privacy,
+            intend=intend,
+            checkpoints=telemetry,
+            progress=progress,
         )
         if telemetry is not None:
-            write_bytes(telemetry / f"{self.name}-loss.json", json.dumps(fitted.losses).encode())
+            write_bytes(telemetry / "loss.json", json.dumps(fitted.losses).encode())
         write_bundle(out, bundle)
         return plan.event.model_copy(update={"steps": fitted.steps})
