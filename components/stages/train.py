@@ -102,13 +102,15 @@ def _fitted(
     modules = digest.of_modules(candidate.modules)
     key = content_key(service=service.name, dataset=rows.digest, plan=plan, mechanism_digest=modules)
 
+    aside = telemetry(run, service.name, key)
+
     def mechanism(value: Any, intend: Callable[[int], None], out: Path) -> Event:
-        aside = telemetry(run, service.name, key)
         return candidate.fit(
             value, plan, catalogue, floor=floor, intend=intend, out=out, telemetry=aside, progress=progress
         )
 
     settled = once(ledger, release, key, rows, mechanism)
+    shutil.rmtree(aside / "checkpoints", ignore_errors=True)
     assert settled.folder is not None, "what was just settled is there"
     assert settled.output is not None, "a candidate leaves a bundle"
     with atomic_path(run.models(service.name) / candidate.name) as part:

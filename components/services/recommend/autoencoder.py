@@ -185,7 +185,7 @@ class Autoencoder:
             plan.params,
             plan=plan.privacy,
             intend=intend,
-            checkpoints=telemetry,
+            checkpoints=telemetry and telemetry / "checkpoints",
             progress=progress,
         )
         if telemetry is not None:
