@@ -32,8 +32,8 @@ def catalogue(batches: Iterable[Batch], money: Money) -> pa.Table:
 def _items(batch: Batch, money: Money) -> pa.Table:
     rows = batch.rows
     if batch.problems is not None and batch.problems.null_count < len(batch.problems):
-        bad = parsing.mask(pc.is_valid(batch.problems)).argmax()
-        raise _broken(batch, int(bad), batch.problems[int(bad)].as_py())
+        first = int(parsing.mask(pc.is_valid(batch.problems)).argmax())
+        raise _broken(batch, first, batch.problems[first].as_py())
     columns = empty(ITEMS, rows.num_rows)
     for name in ("item", "title", "category", "brand"):
         if name in rows.column_names:
