@@ -1,0 +1,74 @@
+"""How many trainings of `recommend` one block carries under the shipped cap, by the ε of a training.
+
+Pure accounting: no data, no ledger. The peer is what adding up the trainings' own ε would allow.
+
+    python bench/budget.py [--users 25000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+
+from components.core import params as parameters
+from components.core.service import find
+from components.privacy import accounting
+from components.privacy.accounts import open_account
+from components.privacy.plan import allocate
+from components.privacy.release import Event, Gaussian
+from components.stages.rows import COUNT_SHARE
+
+EPSILONS = (0.5, 1.0, 2.0, 3.0)
+
+
+def main() -> None:
+    tree = parameters.load(Path(__file__).parents[1] / "params.yaml")
+    users = _arguments().users
+    cap = tree.privacy.cap
+    account, carried = open_account("2026Q1", "train", cap), {}
+    for epsilon in EPSILONS:
+        delta = min(tree.training.max_delta, 1 / (10 * users))
+        events = _training(epsilon, delta, users, tree)
+        carried[epsilon] = int(account.rdp_cap / sum(accounting.rdp(event, account.order) for event in events))
+        stated = accounting.epsilon_of(events, delta)
+        print(f"trainings at ε = {epsilon:g} (δ = {delta:.0e}, stated {stated:.3f}): {carried[epsilon]} a block")
+    ours, peer = carried[3.0], int(cap.epsilon / 3.0)
+    print(f"the cap is ε = {cap.epsilon:g} at δ = {cap.delta:g}; {users:,} train users in the block")
+    result = {"name": "budget", "ours": ours, "peer": peer, "ratio": round(ours / peer, 2)}
+    print(json.dumps({**result, "unit": "trainings at ε = 3 a block", "cores": os.cpu_count(), "carried": carried}))
+
+
+def _training(epsilon: float, delta: float, users: int, tree: parameters.Params) -> list[Event]:
+    """Return what a training releases of its train users, as the stage divides it."""
+    service = find("recommend")
+    options = parameters.parse(service.params, tree.services["recommend"], "params.yaml: services.recommend")
+    facts = {"delta": delta, "population": users, "params": options}
+    whole = sum(candidate.share for candidate in service.candidates.values())
+    mu = accounting.gaussian_mu(epsilon, delta) * math.sqrt(1 - COUNT_SHARE)
+    floor = service.floor.plan(mu=mu * math.sqrt(service.floor.share / whole), floor=None, **facts)
+    counting = accounting.gaussian_mu(epsilon, tree.training.max_delta) * math.sqrt(COUNT_SHARE)
+    spent = [Gaussian(noise_multiplier=1 / counting), floor.event]
+    shares = {name: one.share for name, one in service.candidates.items() if one.personal}
+    with tempfile.TemporaryDirectory() as nothing:  # a floor's bundle only puts its digest into a plan
+        plans, _ = allocate(
+            epsilon,
+            delta,
+            spent,
+            shares,
+            lambda name, mu: service.candidates[name].plan(mu=mu, floor=Path(nothing), **facts),
+        )
+    return [*spent, *(plan.event for plan in plans.values())]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, default=25_000, help="train users of the block")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
