@@ -77,8 +77,8 @@ class Candidate(Protocol):
             floor: as for `plan`.
             intend: `intend(n)` makes the intent of n further noisy steps durable, before their noise is drawn.
             out: an empty folder, for what is released.
-            telemetry: a folder of the trusted zone, of this plan and these rows alone: for `checkpoints/`, which go once
-                the release is settled, and for un-noised curves (`loss.json`, a list by step).
+            telemetry: a folder of the trusted zone, of this plan and these rows alone: for `checkpoints/`, which go
+                once the release is settled, and for un-noised curves (`loss.json`, a list by step).
             progress: called with the steps done and their number.
         """
         ...
