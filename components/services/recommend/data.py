@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import sparse
 
@@ -72,9 +74,14 @@ def read_catalogue(items: Path) -> Catalogue:
     """Read the catalogue's table.
 
     Raises:
-        ContractBroken: an item is listed twice, or there is none.
+        ContractBroken: it is no such table, an item is listed twice, or there is none.
     """
-    table = pq.read_table(items, columns=list(ITEM_COLUMNS))
+    try:
+        table = pq.read_table(items, columns=list(ITEM_COLUMNS))
+    except pa.ArrowInvalid as error:
+        raise ContractBroken(
+            f"The catalogue {items} cannot be read", next_step="Collect again, or restore it."
+        ) from error
     catalogue = Catalogue(table)
     if len(catalogue) == 0 or len(catalogue.position) != len(catalogue):
         raise ContractBroken(
@@ -98,12 +105,10 @@ def read_rows(split: Path, catalogue: Catalogue, *, max_items_per_user: int) -> 
     users = table["user"].combine_chunks().dictionary_encode()
     row = users.indices.to_numpy(zero_copy_only=False)
     listed = pa.array(catalogue.items, table["item"].type)
-    found = pa.compute.index_in(table["item"], value_set=listed)
+    found = pc.index_in(table["item"], value_set=listed)
     if found.null_count:
         raise ContractBroken(
             f"{split} names items that are not in the catalogue",
-            value=f"{found.null_count} rows",
-            limit=0,
             next_step="Run prepare again: it keeps what the catalogue lists.",
         )
     item = found.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -166,7 +171,4 @@ def _binary(row: npt.NDArray[np.int64], item: npt.NDArray[np.int64], shape: tupl
 
 
 def _seed(pseudonym: str) -> int:
-    # Pseudonyms are hex; a table made by hand may hold anything.
-    from hashlib import blake2b
-
     return int.from_bytes(blake2b(pseudonym.encode(), digest_size=8).digest(), "big")

@@ -15,6 +15,8 @@ from components.services.recommend.columns import Floats, Labels
 LEAST_LIFT = 0.02
 """No pair is believed to be rarer than this part of what popularity expects."""
 
+_KINSHIP_SPREAD = 3.0
+
 
 def denoised(gram: Floats, sigma: float, popularity: Floats, levels: tuple[Labels, ...], *, spread: float) -> Floats:
     """Return the estimate of the un-noised matrix: `(columns, columns)`, symmetric, positive.
@@ -26,29 +28,37 @@ def denoised(gram: Floats, sigma: float, popularity: Floats, levels: tuple[Label
         levels: `Columns.levels`.
         spread: relative standard deviation of a lift around its parent's.
     """
-    estimate = np.outer(popularity, popularity) * max(float(gram.sum()), 1.0)
-    estimate *= _by_kinship(gram, estimate, levels)
+    # The sum of all entries has noise of deviation σ · columns; only what exceeds it is surely signal.
+    total = max(float(gram.sum()) - 3 * sigma * len(gram), 1.0)
+    estimate = np.outer(popularity, popularity) * total
+    estimate *= _by_kinship(gram, estimate, sigma, levels)
     for labels in levels:
-        seen, expected = _blocks(gram, labels), _blocks(estimate, labels)
         size = np.bincount(labels)
         variance = np.outer(size, size) * (sigma**2 / 2)
         variance[np.diag_indices(len(size))] *= 2
-        trust = (spread * expected) ** 2 / ((spread * expected) ** 2 + variance + np.finfo(float).tiny)
-        lift = np.maximum(1 + trust * (seen / np.maximum(expected, np.finfo(float).tiny) - 1), LEAST_LIFT)
+        lift = _shrunk(_blocks(gram, labels), _blocks(estimate, labels), variance, spread)
         estimate *= lift[np.ix_(labels, labels)]
     return estimate
 
 
-def _by_kinship(gram: Floats, expected: Floats, levels: tuple[Labels, ...]) -> Floats:
-    """Return one lift for each depth of the narrowest category that two columns share: sums over so many cells that
-    their noise is nothing.
+def _by_kinship(gram: Floats, expected: Floats, sigma: float, levels: tuple[Labels, ...]) -> Floats:
+    """Return one lift for each depth of the narrowest category that two columns share: `(columns, columns)`.
+
+    These are sums over so many cells that little noise is left in them, and kin are far more alike than others.
     """
     depth = np.zeros(gram.shape, dtype=np.int8)
     for labels in levels:
         depth += labels[:, None] == labels[None, :]
-    seen = np.bincount(depth.ravel(), weights=gram.ravel())
-    lift = seen / np.maximum(np.bincount(depth.ravel(), weights=expected.ravel()), np.finfo(float).tiny)
-    return np.maximum(lift, LEAST_LIFT)[depth]
+    cells = np.bincount(depth.ravel())
+    seen, mean = (np.bincount(depth.ravel(), weights=matrix.ravel()) for matrix in (gram, expected))
+    return _shrunk(seen, mean, cells * sigma**2, _KINSHIP_SPREAD)[depth]
+
+
+def _shrunk(seen: Floats, expected: Floats, variance: Floats, spread: float) -> Floats:
+    """Return lifts `seen ÷ expected`, shrunk to 1 as far as the noise in `seen` outweighs what lifts may differ."""
+    tiny = np.finfo(float).tiny
+    trust = (spread * expected) ** 2 / ((spread * expected) ** 2 + variance + tiny)
+    return np.maximum(1 + trust * (seen / np.maximum(expected, tiny) - 1), LEAST_LIFT)
 
 
 def _blocks(matrix: Floats, labels: Labels) -> npt.NDArray[np.float64]:
