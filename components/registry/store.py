@@ -52,7 +52,9 @@ def experiment(settings: Settings, service: str) -> str:
         # A tracking server keeps artifacts where its operator said; a local database has no such place of its own.
         remote = settings.mlflow_uri.startswith(("http://", "https://"))
         location = None if remote else (settings.artifacts / service).as_uri()
-        return str(client.create_experiment(service, artifact_location=location))
+        # So that the UI opens it as model training; by default it shows the tools for language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(service, artifact_location=location, tags=kind))
 
 
 @contextmanager
