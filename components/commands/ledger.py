@@ -20,7 +20,11 @@ def ledger() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @click.option("--releases", is_flag=True, help="Each release too: by which mechanism, for whom, at what cost.")
 def show(as_json: bool, releases: bool) -> None:
-    """Print cap, spent, held and left of every (block, split) account, as ε at the cap's δ by the RDP filter."""
+    """Print cap, spent, held and left of every (block, split) account, as ε at the cap's δ by the RDP filter.
+
+    ε does not grow evenly: the first release, however small, shows the conversion's constant. "used" is the part of the
+    account that is gone, held included, and does.
+    """
     from components.privacy.ledger import Ledger
 
     here = settings.load()
@@ -33,7 +37,7 @@ def show(as_json: bool, releases: bool) -> None:
     click.echo(f"ledger {book.genesis[:12]} in {_short(here.home)}; ε at the cap's δ, by an RDP filter")
     if not accounts:
         click.echo("Nothing was released yet.")
-    _table(("block", "split", "cap", "spent", "held", "left", "delta"), accounts)
+    _table(("block", "split", "cap", "spent", "held", "left", "used", "delta"), accounts)
     if releases:
         click.echo()
         _table(("mechanism", "service", "split", "blocks", "cost", "attempt", "state"), rows)
@@ -48,6 +52,7 @@ def _account(account: Any) -> dict[str, Any]:
         "spent": account.spent,
         "held": account.held,
         "left": account.left,
+        "used": f"{1 - account.rdp_left / account.rdp_cap:.0%}",
     }
 
 

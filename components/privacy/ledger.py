@@ -61,6 +61,10 @@ class Ledger:
         """Return every account that was ever charged, with its balances."""
         return self._journal.book().accounts()
 
+    def holds(self) -> list[Hold]:
+        """Return every attempt at a release, in the order of its reservation."""
+        return list(self._journal.book().holds.values())
+
     def entries(self) -> list[Entry]:
         """Return all rows, in order."""
         return self._journal.chain.read()
