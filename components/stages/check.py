@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from components.core.evidence import Record
 from components.core.progress import Progress, no_progress
-from components.core.records import DataCheck
 from components.stages.run import Run
 
 
@@ -20,12 +19,6 @@ def check(run: Run, progress: Progress = no_progress) -> None:
     folders = run.data / "raw", run.data / "checked", run.reports, run.root / "expectations"
     check_raw(*folders, window=run.params.window, previous_events=_previous_events(run))
     _remember_events(run)
-
-
-def data_checks(run: Run) -> tuple[DataCheck, ...]:
-    """Return the evidence of every check that this dataset went through."""
-    paths = [*(run.data / "checked").glob("*-check.json"), *(run.data / "prepared").glob("*-check.json")]
-    return tuple(DataCheck.read(path) for path in sorted(paths))
 
 
 class _Volumes(Record):

@@ -12,7 +12,8 @@ from components.core.progress import Progress, no_progress
 from components.core.records import Dataset, Evaluation
 from components.core.service import Service
 from components.stages.budget import Budget
-from components.stages.rows import COUNT_SHARE, counted, dataset_of, private_rows
+from components.stages.dataset import dataset_of
+from components.stages.rows import COUNT_SHARE, counted, private_rows
 from components.stages.run import Run
 
 SEED = 20_240_229

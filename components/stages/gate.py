@@ -6,10 +6,9 @@ from components.core.files import atomic_path, write_bytes
 from components.core.progress import Progress, no_progress
 from components.core.records import Audit, Evaluation, PrivacyStatement, Trained, Verdict
 from components.stages.budget import Budget
-from components.stages.check import data_checks
+from components.stages.dataset import data_checks, dataset_of
 from components.stages.evaluate import ceilings_of, evaluation_of
 from components.stages.request import request_of
-from components.stages.rows import dataset_of
 from components.stages.run import Run
 
 _DECISIVE = ("gain_over_floor", "epsilon", "delta")

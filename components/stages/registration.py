@@ -13,8 +13,9 @@ from components.core import digest
 from components.core.evidence import Record
 from components.core.progress import Progress, no_progress
 from components.core.records import Audit, Evaluation, Trained
-from components.stages import gate, request, rows
+from components.stages import gate, request
 from components.stages.budget import Budget
+from components.stages.dataset import dataset_of
 from components.stages.evaluate import ceilings_of, evaluation_of
 from components.stages.run import Run
 from components.stages.train import telemetry
@@ -54,7 +55,7 @@ def training_key(run: Run, name: str) -> str:
     service, params = run.service(name)
     return digest.of_json(
         {
-            "dataset": rows.dataset_of(run).digest,
+            "dataset": dataset_of(run).digest,
             "params": run.params.model_dump(mode="json", include={"training", "privacy", "gates"}),
             "service": params.model_dump(mode="json"),
             "mechanisms": {key: digest.of_modules(one.modules) for key, one in service.candidates.items()},
@@ -70,7 +71,7 @@ def open_tracking(run: Run, name: str) -> str:
     training = tracking.Training(
         key=digest.of_json([training_key(run, name), asked.digest]),
         request=asked,
-        dataset=rows.dataset_of(run),
+        dataset=dataset_of(run),
         git_commit=git_commit(run.settings.root),
         started_at=datetime.now(UTC),
         parameters=run.params.model_dump(mode="json", include={"training", "prepare", "split", "gates", "privacy"})
@@ -135,7 +136,7 @@ def register(run: Run, name: str, logged: Logged) -> int:
 
     service, verdict = run.service(name)[0], gate.verdict_of(run, name)
     evidence = VersionEvidence(
-        dataset=rows.dataset_of(run),
+        dataset=dataset_of(run),
         training=request.request_of(run, name),
         statement=gate.statement_of(run, name),
         evaluation=evaluation_of(run, name, verdict.candidate),
@@ -190,6 +191,6 @@ def _named(metrics: Mapping[str, T]) -> dict[str, T]:
 
 def _losses(run: Run, name: str, trained: Trained) -> list[float]:
     """Return the loss by step where the source is public; a private source's stays where it is."""
-    dataset = rows.dataset_of(run)
+    dataset = dataset_of(run)
     path = telemetry(run, name, trained.key) / "loss.json"
     return json.loads(path.read_text()) if dataset.public and path.exists() else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.core.records import TrainingRequest
-from components.stages.rows import dataset_of
+from components.stages.dataset import dataset_of
 from components.stages.run import Run
 
 

@@ -7,17 +7,13 @@ from typing import Any
 
 from components.core import digest
 from components.core.private import Private
-from components.core.records import Dataset, Population
+from components.core.records import Population
 from components.privacy.release import Gaussian
+from components.stages.dataset import dataset_of
 from components.stages.run import Run
 
 COUNT_SHARE = 0.01
 """Part of a split's μ² that its DP count takes: σ is then 10/μ users, which leaves q and δ within a percent."""
-
-
-def dataset_of(run: Run) -> Dataset:
-    """Return the record of the workspace's dataset."""
-    return Dataset.read(run.data / "split" / "dataset.json")
 
 
 def private_rows(run: Run, name: str) -> dict[str, Private[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.core import digest
 from components.core.progress import Progress, no_progress
 from components.core.records import Dataset
-from components.stages.check import data_checks
+from components.stages.dataset import data_checks
 from components.stages.run import Run
 
 

@@ -16,7 +16,8 @@ from components.core.records import Trained
 from components.core.service import Candidate, Service
 from components.privacy.release import Event
 from components.stages.budget import Budget, Share
-from components.stages.rows import COUNT_SHARE, count_event, counted, dataset_of, private_rows
+from components.stages.dataset import dataset_of
+from components.stages.rows import COUNT_SHARE, count_event, counted, private_rows
 from components.stages.run import Run
 
 
