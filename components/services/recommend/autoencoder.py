@@ -106,12 +106,13 @@ def train(
     return Bundle(Config(kind="autoencoder", blend=params.blend), arrays, floor.catalogue), fitted
 
 
-def taste(arrays: Arrays, counted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def taste(arrays: Arrays, counted: Matrix) -> npt.NDArray[np.float32]:
     """Return shares of taste `(users, columns)` from counts `(users, columns)`: the network's forward pass in NumPy,
     so that serving needs no PyTorch.
     """
-    scaled = counted / np.maximum(np.linalg.norm(counted, axis=1, keepdims=True), 1.0)
-    code = np.tanh(scaled @ arrays["encoder.weight"].T + arrays["encoder.bias"])
+    norm = np.sqrt(np.asarray(counted.power(2).sum(axis=1), dtype=np.float32))[:, None]
+    reached = counted @ arrays["encoder.weight"].T
+    code = np.tanh(reached / np.maximum(norm, 1.0) + arrays["encoder.bias"])
     logits = code @ arrays["decoder.weight"].T + arrays["decoder.bias"]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -62,14 +62,16 @@ def write_bundle(out: Path, bundle: Bundle) -> None:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read a bundle; its digest is the caller's to check.
+    """Read a bundle into memory, half-precision weights as the single precision that answers are computed in.
+
+    Its digest is the caller's to check.
 
     Raises:
         ContractBroken: it is not a bundle of this service, or its parts do not belong together.
     """
     try:
         config = Config.model_validate_json((folder / CONFIG).read_bytes())
-        arrays = load_file(folder / WEIGHTS)
+        arrays = {name: _whole(array) for name, array in load_file(folder / WEIGHTS).items()}
         catalogue = read_catalogue(folder / ITEMS)
     except (OSError, ValidationError, SafetensorError) as error:
         raise ContractBroken(
@@ -94,3 +96,7 @@ def read_floor(folder: Path | None) -> Bundle:
     if folder is None:
         raise ContractBroken("A personal recommender has no floor to start from", next_step="Train popularity first.")
     return read_bundle(folder)
+
+
+def _whole(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -54,7 +54,12 @@ class Catalogue:
     def inside(self, category: str) -> npt.NDArray[np.bool_]:
         """Return which items lie in `category` or below it: `(items,)`."""
         below = category.rstrip("/") + "/"
-        return np.array([path == category or path.startswith(below) for path in self.categories])
+        paths = self._paths
+        return np.asarray((paths == category) | np.strings.startswith(paths, below))
+
+    @cached_property
+    def _paths(self) -> npt.NDArray[np.str_]:
+        return np.array(self.categories, dtype=np.str_)
 
     def __len__(self) -> int:
         return self.table.num_rows

@@ -94,9 +94,9 @@ def regression(gram: Floats, popularity: Floats, params: GramParams) -> npt.NDAr
     return np.linalg.solve(gram + np.diag(own + params.ridge), gram).astype(np.float32)
 
 
-def taste(arrays: Arrays, counted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def taste(arrays: Arrays, counted: Matrix) -> npt.NDArray[np.float32]:
     """Return shares of taste `(users, columns)` from counts `(users, columns)`; an empty row stays zero."""
-    expected = np.maximum(counted @ arrays["weights"].astype(np.float32), 0)
+    expected = np.maximum(counted @ arrays["weights"], 0)
     return np.asarray(expected / np.maximum(expected.sum(axis=1, keepdims=True), 1e-9))
 
 

@@ -16,6 +16,7 @@ LEAST_LIFT = 0.02
 """No pair is believed to be rarer than this part of what popularity expects."""
 
 _KINSHIP_SPREAD = 3.0
+"""The same as `spread` below, for the lift that all pairs of one kinship share: it is far wider."""
 
 
 def denoised(gram: Floats, sigma: float, popularity: Floats, levels: tuple[Labels, ...], *, spread: float) -> Floats:

@@ -101,13 +101,15 @@ def probe(folder: Path) -> dict[str, float]:
     return {f"coverage@{LISTED}": float(seen.mean())}
 
 
-def _counted(history: Matrix, of_item: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.float32]:
-    counted = np.zeros((history.shape[0], columns), dtype=np.float32)
-    np.add.at(counted, (np.repeat(np.arange(history.shape[0]), np.diff(history.indptr)), of_item[history.indices]), 1)
+def _counted(history: Matrix, of_item: npt.NDArray[np.int64], columns: int) -> Matrix:
+    counted = sparse.csr_array(
+        (history.data, of_item[history.indices], history.indptr), shape=(history.shape[0], columns), copy=True
+    )
+    counted.sum_duplicates()
     return counted
 
 
-def _taste(bundle: Bundle) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+def _taste(bundle: Bundle) -> Callable[[Matrix], npt.NDArray[np.float32]]:
     """Return the function from counts `(users, columns)` to shares of taste `(users, columns)`, rows of sum 1."""
     if bundle.config.kind == "gram":
         from components.services.recommend.gram import taste

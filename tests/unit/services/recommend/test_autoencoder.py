@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from components.services.recommend import autoencoder
 from components.services.recommend.columns import partition
@@ -34,7 +35,7 @@ def test_serving_without_pytorch_gives_what_the_network_gives() -> None:
     arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     rows = np.vstack([counted(20), np.zeros(30, dtype=np.float32)])
     expected = torch.softmax(module(torch.from_numpy(rows)), dim=1).detach().numpy()
-    np.testing.assert_allclose(autoencoder.taste(arrays, rows), expected, rtol=1e-4)
+    np.testing.assert_allclose(autoencoder.taste(arrays, sparse.csr_array(rows)), expected, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -59,7 +60,7 @@ def test_a_row_with_nothing_in_it_has_no_loss() -> None:
 def test_before_training_it_says_more_of_the_categories_that_are_there() -> None:
     module = autoencoder.network(columns(), np.full(30, 1 / 30), PARAMS.model_copy(update={"hidden": 256}))
     arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
-    taste = autoencoder.taste(arrays, np.eye(30, dtype=np.float32))
+    taste = autoencoder.taste(arrays, sparse.csr_array(np.eye(30, dtype=np.float32)))
     kind = columns().levels[0]
     kin = kind[:, None] == kind[None, :]
     off = ~np.eye(30, dtype=bool)

@@ -54,7 +54,7 @@ def test_taste_is_a_share_and_an_empty_history_has_none() -> None:
         shop.floor(),
         GramParams(),
     )
-    counted = np.vstack([np.zeros(30), np.eye(30)[3]]).astype(np.float32)
+    counted = sparse.csr_array(np.vstack([np.zeros(30), np.eye(30)[3]]).astype(np.float32))
     assert gram.taste(bundle.arrays, counted).sum(axis=1).tolist() == pytest.approx([0.0, 1.0], abs=1e-5)
 
 
@@ -90,8 +90,7 @@ def test_half_precision_loses_nothing_that_counts() -> None:
     clean = gram.statistic(shop.tastes(3000))
     popularity = columns.total(shop.floor().popularity.astype(float))
     exact = gram.regression(denoised(clean, 0.0, popularity, columns.levels, spread=0.5), popularity, GramParams())
+    halved = {"weights": bundle.arrays["weights"].astype(np.float32)}
     history, _ = fold_in(Rows(shop.tastes(100, seed=3)), 0)
-    counted = columns.count(history).toarray()
-    np.testing.assert_allclose(
-        gram.taste(bundle.arrays, counted), gram.taste({"weights": exact}, counted), rtol=0, atol=1e-4
-    )
+    counted = columns.count(history)
+    np.testing.assert_allclose(gram.taste(halved, counted), gram.taste({"weights": exact}, counted), rtol=0, atol=1e-4)
