@@ -22,6 +22,7 @@ def of_dataset(run: Run, dataset: Dataset) -> None:
     docs = "\n".join(f"- `{page}`" for page in sorted(run.reports.glob("*/index.html")))
     create_markdown_artifact(
         key=f"dataset-{dataset.source}",
+        description=f"Blocks {', '.join(dataset.blocks)}",
         markdown=f"""## Dataset {dataset.source}
 
 | | |
@@ -41,14 +42,20 @@ Data Docs and quarantine, in the trusted zone of the machine that ran this:
 def of_training(run: Run, service: str, logged: Logged) -> None:
     """Show the summary, the gates as a table, and the link to the training's runs in MLflow."""
     verdict = gate.verdict_of(run, service)
-    create_markdown_artifact(key=f"training-{service}", markdown=gate.summary_of(run, service))
+    outcome = f"{service}/{verdict.candidate}: {'passed' if verdict.passed else 'refused'}"
+    create_markdown_artifact(
+        key=f"training-{service}", description=f"Summary of {outcome}", markdown=gate.summary_of(run, service)
+    )
     create_table_artifact(
         key=f"gates-{service}",
         table=[{**one.model_dump(), "evidence": one.evidence[:12]} for one in verdict.gates],
-        description=f"Gates of {service}/{verdict.candidate}: {'passed' if verdict.passed else 'refused'}",
+        description=f"Gates of {outcome}",
     )
     create_link_artifact(
-        key=f"mlflow-{service}", link=mlflow_page(logged.training), link_text=f"Compare the candidates of {service}"
+        key=f"mlflow-{service}",
+        description="The training in MLflow, with its candidates and ceilings",
+        link=mlflow_page(logged.training),
+        link_text=f"Compare the candidates of {service}",
     )
 
 
@@ -56,6 +63,7 @@ def of_request(request: PromotionRequest) -> None:
     """Show who asks for what, and the command of the second person."""
     create_markdown_artifact(
         key=f"promotion-{request.service}",
+        description=f"Version {request.version} waits for a second person",
         markdown=f"""## {request.requested_by} asks for version {request.version} of {request.service}
 
 Replaces champion {request.previous_champion or "none"}. Evidence `{request.evidence}`, model `{request.model}`.
@@ -72,6 +80,7 @@ def of_champion(champion: Champion) -> None:
     """Show which version is champion now, and by whose approval."""
     create_markdown_artifact(
         key=f"champion-{champion.service}",
+        description=f"Version {champion.version}, approved by {champion.approver}",
         markdown=f"""## Version {champion.version} is champion of {champion.service}
 
 Author {champion.author}, approved by {champion.approver}: {champion.decision.reason}

@@ -1,27 +1,30 @@
 """From a source to a versioned dataset."""
 
 from datetime import datetime
-from typing import Annotated
 
 from prefect import flow
-from pydantic import Field
 
 from components.core.records import Dataset
 from components.stages import workspace
 from flows import artifacts
+from flows.names import run_name
 from flows.tasks import step, verdicts
 
-SourceName = Annotated[str | None, Field(description="A source of params.yaml; empty takes the one that it chooses.")]
 
-
-@flow(name="dataset", description="Collect, check, prepare and split a source's window, versioned by DVC.")
+@flow(
+    name="dataset",
+    flow_run_name=run_name,
+    description="Collect, check, prepare and split a source's window, versioned by DVC.",
+)
 @verdicts
-def dataset(
-    source: SourceName = None,
-    start: Annotated[datetime | None, Field(description="First moment of the window; empty is params.yaml's.")] = None,
-    end: Annotated[datetime | None, Field(description="First moment after it; empty is params.yaml's.")] = None,
-) -> Dataset:
-    """A window that was processed is not processed again; one whose rows have changed is refused."""
+def dataset(source: str | None = None, start: datetime | None = None, end: datetime | None = None) -> Dataset:
+    """A window that was processed is not processed again; one whose rows have changed is refused.
+
+    Args:
+        source: A source of params.yaml; None takes the one that it chooses.
+        start: First moment of the window; None takes that of params.yaml.
+        end: First moment after the window; None takes that of params.yaml.
+    """
     run = step(workspace.open_workspace)(source, start, end)
     made = step(workspace.version)(run)
     artifacts.of_dataset(run, made)

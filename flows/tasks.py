@@ -38,6 +38,7 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
 
     @task(
         name=title,
+        task_run_name=title,
         description=(function.__doc__ or "").split("\n\n")[0],
         cache_policy=NO_CACHE,
         retries=3,

@@ -19,6 +19,6 @@ def step_seconds(since: datetime) -> list[tuple[str, str, float]]:
     # A flow that is called by another appears there as a step of its own; its steps are listed, it is not.
     ended = [task for task in tasks if task.end_time and not task.state.state_details.child_flow_run_id]
     return [
-        (flows[task.flow_run_id], task.name.rsplit("-", 1)[0], task.total_run_time.total_seconds())
+        (flows[task.flow_run_id], task.name, task.total_run_time.total_seconds())
         for task in sorted(ended, key=lambda task: task.start_time)
     ]

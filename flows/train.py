@@ -9,22 +9,29 @@ from pydantic import Field
 
 from components.stages import audit, evaluate, gate, registration, request, workspace
 from flows import artifacts
-from flows.dataset import SourceName
+from flows.names import run_name
 from flows.tasks import TRAININGS, step, verdicts
 
-Service = Annotated[str, Field(description="A service of params.yaml.")]
-Author = Annotated[str, Field(description="Whose key on this machine signs the request; they may not approve it.")]
-Epsilon = Annotated[
-    float | None, Field(gt=0, le=100, description="What the training may spend; empty is params.yaml's.")
-]
+Epsilon = Annotated[float, Field(gt=0, le=100)]
 
 
-@flow(name="train", description="Train all candidates under the privacy budget; register the best that passes.")
+@flow(
+    name="train",
+    flow_run_name=run_name,
+    description="Train all candidates under the privacy budget; register the best that passes.",
+)
 @verdicts
 def train(
-    service: Service = "recommend", source: SourceName = None, epsilon: Epsilon = None, author: Author = "scheduler"
+    service: str = "recommend", source: str | None = None, epsilon: Epsilon | None = None, author: str = "scheduler"
 ) -> int | State[int]:
-    """Return the version. The same training of the same dataset is done once: asked again, it does nothing."""
+    """Return the version. The same training of the same dataset is done once: asked again, it does nothing.
+
+    Args:
+        service: A service of params.yaml.
+        source: The source whose dataset is trained on; None takes the one that params.yaml chooses.
+        epsilon: What the training may spend, ε for each user; None takes that of params.yaml.
+        author: Whose key on this machine signs the request; that person may not approve it.
+    """
     run = step(workspace.open_training)(source, epsilon)
     known = step(registration.find_version)(run, service)
     if known is not None:
