@@ -100,9 +100,9 @@ def _charges(here: Settings) -> int:
 
 
 def _outcome(here: Settings, run: Run, *, charged: int, started: datetime) -> dict[str, Any]:
+    from components.stages.dataset import dataset_of
     from components.stages.evaluate import ceilings_of, evaluation_of
     from components.stages.gate import statement_of, verdict_of
-    from components.stages.dataset import dataset_of
     from flows.times import step_seconds
 
     service, _ = run.service(SERVICE)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from components.core.errors import JaliError
 from components.core.progress import bar
-from components.data.versioning import tell_failure
+from components.data.versioning import stage_in
 
 _DATA = ("collect", "check", "prepare", "split")
 _MODEL = ("train", "evaluate", "audit", "gate")
@@ -23,7 +22,7 @@ def stage(name: str, service: str | None) -> None:
 
     from components.stages.run import Run
 
-    try:
+    with stage_in(Path.cwd()):
         run = Run.open(Path.cwd())
         if (name in _MODEL) != (service is not None):
             raise click.UsageError(f"{', '.join(_MODEL)} take a service: {', '.join(run.params.services)}; others none")
@@ -33,6 +32,3 @@ def stage(name: str, service: str | None) -> None:
             made = getattr(room, name)(run, *given, progress)
         if name == "gate":
             click.echo(room.sentence(made))
-    except JaliError as error:
-        tell_failure(error)
-        raise
