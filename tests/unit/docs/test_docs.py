@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
+from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 
 import click
 import pyarrow.parquet as pq
@@ -131,3 +134,15 @@ def test_decisions_are_numbered_without_a_gap() -> None:
         text = (ROOT / "docs" / "decisions" / name).read_text()
         assert text.startswith(f"# {int(name[:4])}. ")
         assert [part for part in ("**Context.**", "**Decision.**", "**Consequences.**") if part not in text] == []
+
+
+def test_the_quality_kept_in_the_readme_is_what_was_measured() -> None:
+    kept = defaultdict(list)
+    for row in csv.DictReader((ROOT / "docs" / "retention.csv").open()):
+        kept[row["source"], row["candidate"], float(row["epsilon"])].append(float(row["kept"]))
+    head, _, *lines = _between((ROOT / "README.md").read_text(), "retention").strip().split("\n\n")[0].splitlines()
+    epsilons = [float(cell) for cell in head.strip("|").split("|")[1:]]
+    cases = [(source, name) for source in ("ta-feng", "shop") for name in ("gram", "popularity")]
+    for line, (source, name) in zip(lines, cases, strict=True):
+        told = [cell.strip() for cell in line.strip("|").split("|")[1:]]
+        assert told == [f"{mean(kept[source, name, epsilon]):.0%}" for epsilon in epsilons]
