@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from scipy import sparse
 
 from components.core.errors import ContractBroken
 
-Matrix = sparse.csr_array
+Matrix: TypeAlias = sparse.csr_array
 
 ITEM_COLUMNS = ("item", "title", "category")
 
