@@ -52,7 +52,8 @@ def processes(settings: Settings) -> dict[str, Process]:
             port=settings.mlflow_port,
             health=f"{mlflow_page}/health",
             page=f"{mlflow_page}/#/experiments",
-            environment={"PYTHONWARNINGS": "ignore"},
+            # Its job runners are for language models: ten processes and two gigabytes that nobody here asks for.
+            environment={"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         ),
         Process(
             name="worker",
