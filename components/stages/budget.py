@@ -32,7 +32,7 @@ class Budget(Record):
     count: Share
     """The DP count of the users."""
     plans: dict[str, Share]
-    """By candidate, the floor first."""
+    """By candidate."""
 
     @property
     def events(self) -> list[Event]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from components.core.records import Dataset, Evaluation
 from components.core.service import Service
 from components.stages.budget import Budget
 from components.stages.dataset import dataset_of
-from components.stages.rows import COUNT_SHARE, counted, private_rows
+from components.stages.rows import counted, left_after_count, private_rows
 from components.stages.run import Run
 
 SEED = 20_240_229
@@ -28,7 +27,6 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
     Where the source is public, models without privacy are measured beside it, as ceilings.
     """
     from components.evaluation import evaluate as room
-    from components.privacy import accounting
 
     service, _ = run.service(name)
     dataset, rows = dataset_of(run), private_rows(run, name)
@@ -47,7 +45,7 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
                 chosen=found["validation"].chosen if testing else None,
                 champion=champion_bundle(run, name) if testing else None,
                 population=count,
-                mu=accounting.gaussian_mu(budget, delta) * math.sqrt(1 - COUNT_SHARE),
+                mu=left_after_count(run, budget, delta),
                 ledger=run.ledger(),
                 confidence=run.params.gates.confidence,
                 seed=SEED,

@@ -38,6 +38,14 @@ def counted(run: Run, rows: Private[Any], epsilon: float) -> tuple[Population, f
     return count, min(run.params.training.max_delta, 1 / (10 * count.lower_bound))
 
 
+def left_after_count(run: Run, epsilon: float, delta: float) -> float:
+    """Return the Gaussian-DP μ that a split which may spend `epsilon` at `delta` has left once it is counted."""
+    from components.privacy import accounting
+
+    # Gaussian composition adds squares; the count's own μ is 1/σ, whatever δ came out of it.
+    return math.sqrt(accounting.gaussian_mu(epsilon, delta) ** 2 - count_event(run, epsilon).noise_multiplier ** -2)
+
+
 def count_event(run: Run, epsilon: float) -> Gaussian:
     """Return what that count costs. δ follows from the count, so it is made at the largest δ that may follow."""
     from components.privacy import accounting

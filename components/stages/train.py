@@ -17,7 +17,7 @@ from components.core.service import Candidate, Service
 from components.privacy.release import Event
 from components.stages.budget import Budget, Share
 from components.stages.dataset import dataset_of
-from components.stages.rows import COUNT_SHARE, count_event, counted, private_rows
+from components.stages.rows import count_event, counted, left_after_count, private_rows
 from components.stages.run import Run
 
 
@@ -26,7 +26,6 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
 
     All of it together, counts and losing candidates included, is at most `training.epsilon` by PLD.
     """
-    from components.privacy import accounting
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
@@ -36,7 +35,7 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     shares = {candidate.name: candidate.share for candidate in service.candidates.values()}
     floor = service.floor
 
-    mu = accounting.gaussian_mu(epsilon, delta) * math.sqrt(1 - COUNT_SHARE)
+    mu = left_after_count(run, epsilon, delta)
     floor_plan = floor.plan(
         mu=mu * math.sqrt(shares.pop(floor.name) / (sum(shares.values()) + floor.share)), floor=None, **facts
     )

@@ -1,0 +1,99 @@
+"""What a training and an evaluation may spend, and how it is divided."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from components.core.records import Evaluation, Population
+from components.privacy import accounting, mechanisms
+from components.privacy.release import Gaussian
+from components.stages.budget import Budget
+from components.stages.evaluate import evaluate
+from components.stages.rows import count_event, counted, left_after_count, private_rows
+from components.stages.run import Run
+from components.stages.train import train
+from tests.unit.stages.conftest import USERS, but
+
+SPLITS = {"train": 3.0, "validation": 6.0, "test": 6.0}
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1.0, 3.0, 8.0])
+def test_count_floor_and_candidates_together_cost_at_most_epsilon_and_use_most_of_it(
+    divided: Run, epsilon: float
+) -> None:
+    trained = train(but(divided, training={"epsilon": epsilon}), "toy")
+    budget = Budget.read(divided.evidence("toy", "train") / "budget.json")
+    assert [one.candidate for one in trained] == ["common", "linear", "deep"]
+    assert len(budget.events) == 1 + len(trained)
+    assert 0.99 * epsilon < accounting.epsilon_of(budget.events, budget.delta) <= epsilon
+    assert budget.epsilon == pytest.approx(accounting.epsilon_of(budget.events, budget.delta))
+
+
+def test_candidates_share_the_budget_as_they_declare(divided: Run) -> None:
+    train(divided, "toy")
+    plans = Budget.read(divided.evidence("toy", "train") / "budget.json").plans
+    noise = {name: plan.event.noise_multiplier for name, plan in plans.items()}
+    assert (noise["linear"] / noise["deep"]) ** 2 == pytest.approx(2.0)  # μ² is 1/σ²
+    assert (noise["common"] / noise["linear"]) ** 2 == pytest.approx(5.0, rel=0.05)
+
+
+def test_a_second_training_finds_what_was_settled_and_charges_nothing(divided: Run) -> None:
+    first = train(divided, "toy")
+    before = divided.ledger().head
+    assert train(divided, "toy") == first
+    assert divided.ledger().head == before
+
+
+def test_the_ledger_is_charged_what_the_budget_says(divided: Run) -> None:
+    trained = train(divided, "toy")
+    budget = Budget.read(divided.evidence("toy", "train") / "budget.json")
+    settled = {one.candidate: divided.ledger().settled(one.key) for one in trained}
+    assert {name: found and found.event for name, found in settled.items()} == {
+        name: plan.event for name, plan in budget.plans.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("lower_bound", "delta"), [(1, 1e-5), (10_000, 1e-5), (10_001, 1 / 100_010), (1_000_000, 1e-7)]
+)
+def test_delta_follows_from_the_lower_bound_of_the_count_and_is_never_above_its_limit(
+    divided: Run, monkeypatch: pytest.MonkeyPatch, lower_bound: int, delta: float
+) -> None:
+    def noised(ledger: object, of: object, noise_multiplier: float) -> Population:
+        return Population(split="train", noised=0.0, lower_bound=lower_bound, release="r", ledger="l")
+
+    monkeypatch.setattr(mechanisms, "population", noised)
+    count, found = counted(divided, private_rows(divided, "toy")["train"], 3.0)
+    assert count.lower_bound == lower_bound
+    assert found == pytest.approx(delta)
+
+
+@pytest.mark.parametrize("delta", [1e-5, 1e-7, 1e-9])
+@pytest.mark.parametrize("epsilon", [0.2, 2.0, 8.0])
+def test_an_evaluation_and_its_count_cost_at_most_epsilon_whatever_delta_came_out(
+    run: Run, epsilon: float, delta: float
+) -> None:
+    mu = left_after_count(run, epsilon, delta)
+    events = [count_event(run, epsilon), Gaussian(noise_multiplier=1 / mu)]
+    assert accounting.gaussian_mu(epsilon, delta) == pytest.approx(
+        math.hypot(*(1 / event.noise_multiplier for event in events))
+    )
+    assert accounting.epsilon_of(events, delta) == pytest.approx(epsilon, rel=0.01)
+
+
+def test_the_count_is_near_the_number_of_users_and_below_it_at_the_bound(divided: Run) -> None:
+    rows = private_rows(divided, "toy")
+    found = {which: counted(divided, table, SPLITS[which])[0] for which, table in rows.items()}
+    assert sum(count.noised for count in found.values()) == pytest.approx(USERS, abs=300)
+    assert all(count.lower_bound < max(count.noised, 2) for count in found.values())
+
+
+def test_evaluating_costs_the_training_account_nothing(divided: Run) -> None:
+    train(divided, "toy")
+    before = [account for account in divided.ledger().accounts() if account.split == "train"]
+    found = evaluate(divided, "toy")
+    after = [account for account in divided.ledger().accounts() if account.split == "train"]
+    assert before == after
+    assert Evaluation.read(divided.evidence("toy", "evaluate") / "test.json") == found
