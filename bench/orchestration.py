@@ -3,9 +3,10 @@
 `flow` runs the pipeline on a small simulated shop with a Prefect server that is up already; `script` calls the same
 functions of `components/` one after the other. `dvc` brings the data stages up to date by `dvc repro` and pushes what
 they made; `in_process` calls the four stages. Every contestant is a process of its own with a checkout, a JALI_HOME
-and a workspace of its own, and its whole life is timed, imports included.
+and a workspace of its own, and its whole life is timed, imports included. They take turns, and the fastest run of each
+counts. On a busy machine look at the CPU seconds (those of the Prefect server are not among them).
 
-    python bench/orchestration.py
+    python bench/orchestration.py [--runs 1]
 """
 
 from __future__ import annotations
@@ -36,13 +37,17 @@ def main() -> None:
     if arguments.run:
         globals()[f"_{arguments.run}"]()
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        seconds = {name: _contest(name, Path(scratch) / name) for name in ("flow", "script", "dvc", "in_process")}
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ("flow", "script", "dvc", "in_process")}
+    for _ in range(arguments.runs):
+        for name, found in runs.items():
+            with tempfile.TemporaryDirectory() as scratch:
+                found.append(_contest(name, Path(scratch)))
+    seconds, cpu = ({name: min(run[place] for run in found) for name, found in runs.items()} for place in (0, 1))
     more = {"flow": seconds["flow"] - seconds["script"], "dvc": seconds["dvc"] - seconds["in_process"]}
     for name, peer in (("flow", "script"), ("dvc", "in_process")):
         print(
-            f"{name:5}{seconds[name]:6.1f} s, {peer:10} {seconds[peer]:6.1f} s: "
-            f"{more[name]:+.1f} s, at most {BARS[name]:+g} s wanted"
+            f"{name:4} {seconds[name]:6.1f} s (CPU {cpu[name]:5.1f} s), {peer:10} {seconds[peer]:6.1f} s "
+            f"(CPU {cpu[peer]:5.1f} s): {more[name]:+.1f} s, at most {BARS[name]:+g} s wanted"
         )
     print(machine())
     result = {
@@ -53,24 +58,31 @@ def main() -> None:
         "unit": "s",
         "cores": os.cpu_count(),
         "seconds": {name: round(one, 2) for name, one in seconds.items()},
+        "cpu": {name: round(one, 2) for name, one in cpu.items()},
         "more": {name: round(one, 2) for name, one in more.items()},
         "bars": BARS,
     }
     print(json.dumps(result))
 
 
-def _contest(name: str, root: Path) -> float:
+def _contest(name: str, root: Path) -> tuple[float, float]:
+    """Return the seconds and the CPU seconds of one contestant, children included."""
     environment = _checkout(root)
     _run("people", root, environment)
     if name == "flow":
         _run("servers", root, environment)
     try:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), _cpu_of_children()
         _run(name, root, environment)
-        return time.perf_counter() - start
+        return time.perf_counter() - start, _cpu_of_children() - cpu
     finally:
         if name == "flow":
             _run("down", root, environment)
+
+
+def _cpu_of_children() -> float:
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _flow() -> None:
@@ -180,6 +192,7 @@ def _run(what: str, root: Path, environment: dict[str, str]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     contestants = ["flow", "script", "dvc", "in_process", "people", "servers", "down"]
+    parser.add_argument("--runs", type=int, default=1, help="turns that each contestant gets")
     parser.add_argument("--run", choices=contestants, help=argparse.SUPPRESS)
     return parser.parse_args()
 
