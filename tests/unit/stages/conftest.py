@@ -28,7 +28,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("JALI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("JALI_ROOT", str(tmp_path / "checkout"))
     monkeypatch.setattr(service, "find", lambda name: SERVICE)
-    chosen = params.load(CHECKOUT / "params.yaml").but(source="shop", services={"toy": {}}, training={"evaluation_epsilon": 6.0})
+    tree = params.load(CHECKOUT / "params.yaml")
+    chosen = tree.but(source="shop", services={"toy": {}}, training={"evaluation_epsilon": 6.0})
     return Run(root=tmp_path / "workspace", params=chosen, settings=settings.load())
 
 

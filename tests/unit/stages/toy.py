@@ -1,4 +1,4 @@
-"""A service whose model is one noised number: how many users there are, of those expected. It trains in milliseconds."""
+"""A service whose model is one noised number: the users that there are, of those expected. It trains at once."""
 
 from __future__ import annotations
 
