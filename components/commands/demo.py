@@ -40,13 +40,16 @@ def demo(source: str | None, as_json: bool) -> None:
     from components.stages import promotion, workspace
     from flows.deploy import deploy
     from flows.pipeline import pipeline
+    from flows.server import answering
 
     started, before = datetime.now(UTC), _charges(here)
-    request = pipeline(chosen.source, SERVICE, None, AUTHOR)
+    with answering():
+        request = pipeline(chosen.source, SERVICE, None, AUTHOR)
     if request is not None:
         _approve(here, request)
         start(here, ("serving",))
-        deploy(request)
+        with answering():
+            deploy(request)
     else:
         start(here, ("serving",))
     with bar("Waiting for the first answer"):

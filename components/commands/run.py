@@ -25,8 +25,10 @@ def run() -> None:
 def dataset(source: str | None, start: datetime | None, end: datetime | None) -> None:
     """Collect, check, prepare and split."""
     from flows.dataset import dataset as flow
+    from flows.server import answering
 
-    made = flow(source, start, end)
+    with answering():
+        made = flow(source, start, end)
     click.echo(f"dataset {made.digest_keyed[:12]} of {made.source}, blocks {', '.join(made.blocks)}")
 
 
@@ -38,8 +40,11 @@ def dataset(source: str | None, start: datetime | None, end: datetime | None) ->
 def train(service: str, source: str | None, epsilon: float | None, author: str) -> None:
     """Train all candidates and register the best that passes its gates."""
     from flows.train import train as flow
+    from flows.server import answering
 
-    click.echo(f"version {flow(service, source, epsilon, author)} of {service} is the challenger")
+    with answering():
+        version = flow(service, source, epsilon, author)
+    click.echo(f"version {version} of {service} is the challenger")
 
 
 @run.command()
@@ -50,8 +55,10 @@ def train(service: str, source: str | None, epsilon: float | None, author: str) 
 def pipeline(source: str | None, service: str, epsilon: float | None, author: str) -> None:
     """The whole way to a promotion request."""
     from flows.pipeline import pipeline as flow
+    from flows.server import answering
 
-    request = flow(source, service, epsilon, author)
+    with answering():
+        request = flow(source, service, epsilon, author)
     if request is None:
         click.echo(f"This training was done before, and its version is champion of {service}.")
     else:
