@@ -163,8 +163,9 @@ def load(path: Path) -> Params:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
         raise Misconfigured(f"{path} does not exist", next_step="Run from the checkout, or set JALI_ROOT.") from error
-    except yaml.YAMLError as error:
-        raise Misconfigured(f"{path} is not YAML: {error}", next_step="Mend the line that it names.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise Misconfigured(f"{path} is not YAML", value=said, next_step="Mend the line that it names.") from error
     return _validate(tree, str(path))
 
 

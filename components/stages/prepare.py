@@ -11,8 +11,8 @@ def prepare(run: Run, progress: Progress = no_progress) -> None:
     from components.data.prepare import prepare as room
     from components.quality.stage import check_prepared
 
-    checked, prepared, params = run.data / "checked", run.data / "prepared", run.params
-    events, items = checked / "events.parquet", checked / "items.parquet"
+    prepared, params = run.data / "prepared", run.params
+    events, items = run.table("checked", "events"), run.table("checked", "items")
     room(events, items, params.prepare, params.privacy.block, prepared, progress=progress)
     suites, bound = run.root / "expectations", params.prepare.max_items_per_user
     check_prepared(prepared, run.reports, suites, services=list(params.services), max_items_per_user=bound)

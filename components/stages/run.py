@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core import params, service, settings
+from components.core.errors import ContractBroken
 from components.core.evidence import RecordStore
 
 if TYPE_CHECKING:
@@ -41,6 +42,17 @@ class Run:
     def reports(self) -> Path:
         """Data Docs and training curves: the trusted zone."""
         return self.root / "reports"
+
+    def table(self, stage: str, name: str) -> Path:
+        """Return a table that the data stage `stage` left, as `("checked", "events")`.
+
+        Raises:
+            ContractBroken: it is not there.
+        """
+        path = self.data / stage / f"{name}.parquet"
+        if not path.exists():
+            raise ContractBroken(f"The table {path} is missing", next_step="Run `dvc repro`, or the stage before this.")
+        return path
 
     def models(self, name: str) -> Path:
         """Bundles of a service by candidate: released."""

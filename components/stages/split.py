@@ -15,8 +15,9 @@ def split(run: Run, progress: Progress = no_progress) -> Dataset:
     from components.data.pseudonym import digest_key
     from components.data.split import split as room
 
-    paths = room(run.data / "prepared", run.params.split, run.data / "split", progress=progress)
     collected = Collected.read(run.data / "raw" / "collected.json")
+    prepared = run.table("prepared", "interactions").parent
+    paths = room(prepared, run.params.split, run.data / "split", progress=progress)
     content = digest.of_json({name: digest.of_path(path) for name, path in paths.items()})
     dataset = Dataset(
         source=run.params.source,
