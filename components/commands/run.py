@@ -39,8 +39,8 @@ def dataset(source: str | None, start: datetime | None, end: datetime | None) ->
 @_author
 def train(service: str, source: str | None, epsilon: float | None, author: str) -> None:
     """Train all candidates and register the best that passes its gates."""
-    from flows.train import train as flow
     from flows.server import answering
+    from flows.train import train as flow
 
     with answering():
         version = flow(service, source, epsilon, author)
