@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -247,3 +248,45 @@ def test_a_workspace_shares_the_checkouts_cache_and_remote(root: Path, workspace
     reproduce(workspace, "second", stages=2)
     assert (root / ".dvc" / "cache" / "files").is_dir()
     assert (root / "var" / "dvc-remote" / "files").is_dir()
+
+
+@pytest.fixture
+def jali(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple]:
+    """`jali data get 3` in this checkout, with the DVC hashes that the version is tagged with."""
+
+    def get(tags: dict[str, str]) -> tuple[int, str, str]:
+        from components.cli import main
+
+        monkeypatch.setenv("JALI_ROOT", str(root))
+        monkeypatch.setattr("components.registry.models.data_of", lambda here, service, version: tags)
+        monkeypatch.setattr(sys, "argv", ["jali", "data", "get", "3"])
+        code = 0
+        try:
+            main()
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return get
+
+
+def test_data_get_brings_a_versions_data_and_says_where_it_lies(root: Path, workspace: Path, jali: Callable) -> None:
+    made = reproduce(workspace, "second", stages=2)
+    code, out, _ = jali(made)
+    restored = root / "var" / "restored" / "recommend-3"
+    assert (code, out.splitlines()) == (0, [f"{md5}  {restored / path}" for path, md5 in sorted(made.items())])
+    assert of_path(restored / "data" / "second") == of_path(workspace / "data" / "second")
+
+
+def test_data_get_of_erased_data_is_one_sentence_and_code_21(root: Path, jali: Callable) -> None:
+    code, _, err = jali({"data/first": "0" * 32})
+    assert code == 21
+    assert len(err.splitlines()) == 1
+    assert "neither the DVC cache nor the remote (found without data/first" in err
+
+
+def test_data_get_of_a_version_without_tags_is_refused(jali: Callable) -> None:
+    code, _, err = jali({})
+    assert code == 20
+    assert "Version 3 of recommend names no data" in err
