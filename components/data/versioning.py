@@ -211,7 +211,7 @@ def _configure(folder: Path, root: Path) -> None:
                 config.set(section, key, str((root / ".dvc" / place).resolve()))
     text = StringIO()
     config.write(text)
-    write_bytes(folder / ".dvc" / "config", text.getvalue().encode())
+    write_bytes(folder / ".dvc" / "config", text.getvalue().encode()).chmod(0o600)  # it may hold a remote's password
     write_bytes(folder / ".dvcignore", b"")
 
 

@@ -244,6 +244,13 @@ def test_a_remote_that_takes_nothing_is_an_outage_and_the_data_stay(root: Path, 
     assert (workspace / "data" / "second" / "made.bin").exists()
 
 
+def test_what_only_this_machine_may_know_of_a_remote_is_readable_by_its_owner_alone(root: Path, tmp_path: Path) -> None:
+    (root / ".dvc" / "config.local").write_text("['remote \"local\"']\n    password = secret%of%mine\n")
+    config = opened(root, tmp_path) / ".dvc" / "config"
+    assert "password = secret%of%mine" in config.read_text()
+    assert config.stat().st_mode & 0o077 == 0
+
+
 def test_a_workspace_shares_the_checkouts_cache_and_remote(root: Path, workspace: Path) -> None:
     reproduce(workspace, "second", stages=2)
     assert (root / ".dvc" / "cache" / "files").is_dir()
