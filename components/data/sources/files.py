@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -90,8 +91,9 @@ def read_parquet(file: Path | BinaryIO, origin: str, columns: Mapping[str, str])
                 rows = pa.table({name: batch.column(source) for name, source in columns.items()})
                 yield Batch(rows, origin, np.arange(seen + 1, seen + rows.num_rows + 1))
                 seen += rows.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ContractBroken(f"{origin} is not a whole Parquet file: {error}", next_step="Export it again.") from error
+    except (pa.ArrowInvalid, OSError):
+        # Arrow's own words may quote a value, also as the cause of ours.
+        raise ContractBroken(f"{origin} is not a whole Parquet file", next_step="Export it again.") from None
 
 
 def _found(place: Place) -> list[Path]:
@@ -109,4 +111,8 @@ def _read(path: Path, place: Place, columns: Mapping[Any, str]) -> Iterator[Batc
         return
     delimiter = "\t" if path.name.removesuffix(".gz").endswith(".tsv") and place.delimiter == "," else place.delimiter
     with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as stream:
-        yield from read_delimited(stream, path.name, columns, delimiter=delimiter, encoding=place.encoding)
+        try:
+            yield from read_delimited(stream, path.name, columns, delimiter=delimiter, encoding=place.encoding)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            # What was decompressed until here proves nothing: only the sum at a gzip file's end says that it is whole.
+            raise ContractBroken(f"{path.name} is not a whole gzip file", next_step="Export it again.") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gzip
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +48,32 @@ def test_a_csv_cut_inside_a_quote_loses_only_its_last_line_to_quarantine(collect
     outcome = collect_csv(order() + 'u3,2024-05-01T12:00:00Z,purchase,"A')
     assert len(outcome.events) == 1
     assert outcome.reasons == ["truncated line"]
+
+
+def _compressed() -> bytes:
+    rows = "".join(order(f"u{number}", rest=f"A,{number},0.50") for number in range(2_000))
+    return gzip.compress((HEADER + rows).encode())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:-4],
+        lambda whole: whole[:5],
+        lambda whole: whole[:60] + bytes(40) + whole[100:],
+        lambda whole: whole[:-8] + bytes(8),
+        lambda whole: HEADER.encode(),
+    ],
+    ids=["cut in the middle", "cut at its end", "cut in its head", "overwritten", "of another sum", "no gzip"],
+)
+def test_a_compressed_file_that_is_not_whole_is_refused_by_its_name(
+    collect_csv: Collect, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / "more.csv.gz").write_bytes(spoil(_compressed()))
+    with pytest.raises(ContractBroken, match=r"^more.csv.gz is not a whole gzip file\. Export it again\.$"):
+        collect_csv("", path=str(tmp_path / "more.csv.gz"))
+    assert not (tmp_path / "raw").exists()
 
 
 def test_a_whole_last_line_without_line_end_is_kept(collect_csv: Collect) -> None:
