@@ -22,6 +22,7 @@ from components.data.tables import TIMESTAMP
 WHOLE_COLUMN = 20
 """From so many values on, a batch in which none parses is a column of the wrong type."""
 
+_EXACT = 2**53
 _NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?$"
 _ZONED = r"[0-9]{2}:?[0-9]{2}.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
@@ -35,7 +36,8 @@ def text(column: pa.ChunkedArray, name: str, origin: str) -> pa.Array:
     if pa.types.is_floating(kind):  # what pandas makes of whole numbers with gaps
         gaps = pc.is_nan(values)
         values = pc.if_else(gaps, None, values)
-        if pc.all(pc.equal(pc.floor(values), values)).as_py() is not False:
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less_equal(pc.abs(values), float(_EXACT)))
+        if pc.all(whole).as_py() is not False:
             values = values.cast(pa.int64())
     elif not (_is_string(kind) or pa.types.is_integer(kind)):
         raise _wrong_type(name, origin, kind, "text")
@@ -44,14 +46,14 @@ def text(column: pa.ChunkedArray, name: str, origin: str) -> pa.Array:
 
 
 def numbers(column: pa.ChunkedArray, name: str, origin: str, decimal: str = ".") -> tuple[pa.Array, np.ndarray]:
-    """Return a column as float64, exact for whole numbers up to 2^53."""
+    """Return a column as float64; a number beyond ±2^53, up to which whole ones are exact, does not parse."""
     values = _plain(column)
     kind = values.type
     if pa.types.is_null(kind):
         return values.cast(pa.float64()), np.zeros(len(values), bool)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numeric = values.cast(pa.float64(), safe=False)
-        bad = mask(pc.is_inf(numeric))
+        bad = _beyond(numeric)
         return pc.if_else(pc.or_kleene(pc.is_nan(numeric), pa.array(bad)), None, numeric), bad
     if not _is_string(kind):
         raise _wrong_type(name, origin, kind, "a number")
@@ -61,7 +63,9 @@ def numbers(column: pa.ChunkedArray, name: str, origin: str, decimal: str = ".")
     good = pc.match_substring_regex(written, _NUMBER)
     bad = mask(pc.invert(good))
     _refuse_whole_column(bad, written, name, origin, "numbers")
-    return pc.if_else(good, written, None).cast(pa.float64()), bad
+    parsed = pc.if_else(good, written, None).cast(pa.float64())
+    beyond = _beyond(parsed)
+    return pc.if_else(pa.array(beyond), None, parsed), bad | beyond
 
 
 def whole_numbers(column: pa.ChunkedArray, name: str, origin: str) -> tuple[pa.Array, np.ndarray]:
@@ -123,6 +127,10 @@ def times(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times:
 def mask(values: Any) -> np.ndarray:
     """Return a boolean column as a numpy mask; null is False."""
     return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+
+
+def _beyond(values: pa.Array) -> np.ndarray:
+    return mask(pc.greater(pc.abs(values), float(_EXACT)))
 
 
 def _from_epoch(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times:

@@ -1,7 +1,8 @@
 """CSV and its relatives, streamed: a line that cannot be read becomes a row with a problem, never a lost row.
 
 Rows whose fields do not line up with the header keep nothing but their position: where the user id stands in them is
-not known, so none of their content may be written.
+not known, so none of their content may be written. No message quotes the file, its first line included: a file without
+header begins with a person.
 """
 
 from __future__ import annotations
@@ -73,29 +74,33 @@ def read_header(stream: BinaryIO, origin: str, delimiter: str, encoding: str) ->
     try:
         text = line.removeprefix(b"\xef\xbb\xbf").decode(encoding)
         names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ContractBroken(
-            f"The header of {origin} is broken: {error}", next_step="Export the file again."
-        ) from error
+    except UnicodeDecodeError:
+        raise _broken_header(origin, f"bytes that are not in the encoding {encoding}") from None
+    except csv.Error:
+        raise _broken_header(origin, "a quote that is not closed where its field ends") from None
     if not names or len(set(names)) < len(names):
-        raise ContractBroken(
-            f"The header of {origin} is broken",
-            value=", ".join(names)[:200] or "an empty line",
-            limit="one distinct name a column",
-            next_step="Export the file again.",
-        )
+        raise _broken_header(origin, f"{len(names)} columns, {len(set(names))} names" if names else "an empty line")
     return names
 
 
 def require(columns: Mapping[str, str], present: list[str], origin: str) -> None:
-    """Refuse a file that lacks a mapped column."""
-    missing = [name for name in columns.values() if name not in present]
+    """Refuse a file that lacks a mapped column, without a word of what it has: that may be a row of people's data."""
+    missing = list(dict.fromkeys(name for name in columns.values() if name not in present))
     if missing:
         raise ContractBroken(
-            f"{origin} lacks the column {missing[0]}",
-            value=f"columns {', '.join(present)}"[:300],
-            next_step="Export it again, or mend `columns` in its mapping (params.yaml: sources).",
+            f"{origin} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            value=f"{len(present)} columns",
+            next_step="Export it again, a CSV with its header line, or mend `columns` (params.yaml: sources).",
         )
+
+
+def _broken_header(origin: str, found: str) -> ContractBroken:
+    return ContractBroken(
+        f"The header of {origin} is broken",
+        value=found,
+        limit="one distinct name a column",
+        next_step="Export the file again.",
+    )
 
 
 class _WholeLines:
@@ -162,10 +167,11 @@ def _tables(
         )
         for batch in reader:
             yield pa.Table.from_batches([batch])
-    except pa.ArrowInvalid as error:
+    except pa.ArrowInvalid:
+        # Arrow's own words quote the row that it stopped at, also as the cause of ours.
         raise ContractBroken(
-            f"{origin} cannot be read to its end: {error}", next_step="Look for a quote in it that is never closed."
-        ) from error
+            f"{origin} cannot be read to its end", next_step="Look for a quote in it that is never closed."
+        ) from None
 
 
 def _refuse_unclosed(lines: list[int], origin: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from components.core.errors import Misconfigured, Unavailable
+from components.core.errors import ContractBroken, Misconfigured, Unavailable
 from components.core.params import Section, Window, parse
 from components.data.backend import batches
 from components.data.mapping import EventsMapping, ItemsMapping
@@ -62,10 +62,17 @@ class SqlReader:
         chosen = table.select(**{canonical: table[source] for canonical, source in columns.items()})
         rest = sorted(column for column in columns if column not in order)
         seen = 0
-        for batch in batches(connection, chosen.order_by([*order, *rest])):
-            rows = pa.Table.from_batches([batch])
-            yield Batch(rows, name, np.arange(seen + 1, seen + rows.num_rows + 1))
-            seen += rows.num_rows
+        try:
+            for batch in batches(connection, chosen.order_by([*order, *rest])):
+                rows = pa.Table.from_batches([batch])
+                yield Batch(rows, name, np.arange(seen + 1, seen + rows.num_rows + 1))
+                seen += rows.num_rows
+        except pa.ArrowException:  # SQLite holds any value in any column; Arrow's own words quote it
+            raise ContractBroken(
+                f"A column of {name} holds a value of another type than the database says it has",
+                limit="; ".join(f"{column}: {kind}" for column, kind in chosen.schema().items()),
+                next_step="Mend the table, or cast the column in a view and name that (params.yaml: sources).",
+            ) from None
 
     def _connect(self) -> Any:
         import ibis

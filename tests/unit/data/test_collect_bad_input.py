@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,48 @@ def test_a_missing_column_is_refused_by_name(collect_csv: Collect, tmp_path: Pat
     with pytest.raises(ContractBroken, match="lacks the column sku"):
         collect_csv(order(), header=HEADER.replace("sku", "article"))
     assert not (tmp_path / "raw").exists()
+
+
+SECRET = "alice@example.org"
+
+
+def _refusal(collect: Callable[[], object]) -> str:
+    """The whole of what a log may show: the message, and the stack with its causes."""
+    with pytest.raises(ContractBroken) as caught:
+        collect()
+    return str(caught.value) + "".join(traceback.format_exception_only(caught.value)) + repr(_causes(caught.value))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return [cause, *_causes(cause)] if cause else []
+
+
+def test_a_file_without_header_is_refused_by_what_it_lacks_and_not_by_what_it_holds(collect_csv: Collect) -> None:
+    said = _refusal(lambda: collect_csv(order(SECRET) * 2, header=""))
+    assert "orders.csv lacks the columns customer, when, what, sku, pieces, price (found 6 columns)" in said
+    assert SECRET not in said
+    assert "2024-05-01" not in said
+
+
+@pytest.mark.parametrize("first", [f"{SECRET},{SECRET},when\n", f'"{SECRET},when\n', f'"{SECRET}"x,when\n'])
+def test_a_broken_header_that_may_be_a_row_is_not_quoted(collect_csv: Collect, first: str) -> None:
+    said = _refusal(lambda: collect_csv(order(), header=first))
+    assert "The header of orders.csv is broken" in said
+    assert SECRET not in said
+
+
+def test_an_undecodable_header_is_not_quoted(collect_csv: Collect) -> None:
+    said = _refusal(lambda: collect_csv(f"{SECRET},caf".encode() + b"\xe9\n", header=""))
+    assert "not in the encoding utf-8" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("lines", [2, 250_000])
+def test_a_quote_that_is_never_closed_does_not_show_what_it_swallowed(collect_csv: Collect, lines: int) -> None:
+    said = _refusal(lambda: collect_csv(order() + f'"{SECRET}' + order(SECRET) * lines))
+    assert "never closed" in said
+    assert SECRET not in said
 
 
 def test_a_number_column_of_words_is_refused_as_a_whole(collect_csv: Collect) -> None:
@@ -108,6 +151,12 @@ def test_mixed_encodings_cost_the_row_and_not_the_file(collect_csv: Collect) -> 
 def test_another_encoding_is_read_when_the_mapping_names_it(collect_csv: Collect) -> None:
     outcome = collect_csv("u2,2024-05-01T12:00:00Z,purchase,Käse,1,1\n".encode("latin-1"), encoding="latin-1")
     assert outcome.events[0]["item"] == "Käse"
+
+
+@pytest.mark.parametrize("number", ["1e99", "9.1e15", "-1e20"])
+def test_a_number_beyond_what_is_exact_is_quarantined(collect_csv: Collect, number: str) -> None:
+    outcome = collect_csv(order() + order(rest=f"A,{number},0.50") + order(rest=f"A,1,{number}"))
+    assert outcome.reasons == ["unparsable number in quantity", "unparsable number in unit_price"]
 
 
 def test_a_timestamp_in_the_future_is_quarantined(collect_csv: Collect) -> None:

@@ -51,6 +51,18 @@ def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
         reader.items()
 
 
+def test_a_value_that_is_not_of_its_columns_type_refuses_the_table_without_being_quoted(tmp_path: Path) -> None:
+    columns = {"user": "who", "ts": "at", "quantity": "pieces"}
+    _, reader = database(tmp_path, events={"table": "counted", "columns": columns, "event": "purchase"})
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("create table counted (who text, at text, pieces integer)")
+        connection.execute("insert into counted values ('u', '2024-05-01T00:00:00Z', 'alice@example.org')")
+    with pytest.raises(ContractBroken, match=r"^A column of counted .* another type") as caught:
+        list(reader.events(Window()))
+    assert "alice" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
 def test_a_database_that_does_not_answer_is_an_outage(tmp_path: Path) -> None:
     _, reader = database(tmp_path, url="sqlite:////nonexistent/folder/shop.db")
     with pytest.raises(Unavailable, match="does not answer"):
@@ -96,6 +108,18 @@ def test_a_parquet_column_of_the_wrong_type_is_refused(collect_csv: Collect, tmp
     pq.write_table(pa.table(rows), tmp_path / "odd.parquet")
     with pytest.raises(ContractBroken, match=r"ts in odd.parquet has the wrong type \(found bool"):
         collect_csv("", path=str(tmp_path / "odd.parquet"))
+
+
+def test_a_parquet_file_of_a_user_id_too_long_for_a_whole_number_is_read(collect_csv: Collect, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stamp = datetime(2024, 5, 1, tzinfo=UTC)
+    rows = {"customer": [1e300], "when": [stamp], "what": ["view"], "sku": ["A"], "pieces": [None], "price": [1e300]}
+    pq.write_table(pa.table(rows), tmp_path / "odd.parquet")
+    outcome = collect_csv(order(), path=str(tmp_path / "o*.[cp]*"))
+    assert len(outcome.events) == 1
+    assert outcome.reasons == ["unparsable number in unit_price"]
 
 
 def test_seconds_since_1970_are_read_where_the_mapping_says_so(collect_csv: Collect) -> None:
