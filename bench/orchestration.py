@@ -92,18 +92,18 @@ def _flow() -> None:
 
 
 def _script() -> None:
-    from components.stages import audit, evaluate, gate, promotion, registration, request, workspace
+    from components.stages import audit, evaluate, gate, promotion, registration, request, tracking, workspace
 
     workspace.version(workspace.open_workspace("shop"))
     run = workspace.open_training("shop")
     assert registration.find_version(run, SERVICE) is None, "the workspace is fresh"
     request.request_training(run, SERVICE, AUTHOR)
-    tracked = registration.open_tracking(run, SERVICE)
-    registration.train(run, SERVICE, tracked)
+    tracked = tracking.open_tracking(run, SERVICE)
+    tracking.train_measured(run, SERVICE, tracked)
     evaluate.evaluate(run, SERVICE)
     audit.audit(run, SERVICE)
     verdict = gate.gate(run, SERVICE)
-    logged = registration.log_training(run, SERVICE, tracked)
+    logged = tracking.log_training(run, SERVICE, tracked)
     gate.require_passed(verdict)
     version = registration.register(run, SERVICE, logged)
     promotion.request_promotion(SERVICE, version, AUTHOR)

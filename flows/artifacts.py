@@ -9,8 +9,8 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from components.core import settings
 from components.core.records import Dataset
 from components.stages import gate
-from components.stages.registration import Logged
 from components.stages.run import Run
+from components.stages.tracking import Logged
 
 if TYPE_CHECKING:
     from components.registry.approvals import PromotionRequest

@@ -7,7 +7,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, State
 from pydantic import Field
 
-from components.stages import audit, evaluate, gate, registration, request, workspace
+from components.stages import audit, evaluate, gate, registration, request, tracking, workspace
 from flows import artifacts
 from flows.names import run_name
 from flows.tasks import TRAININGS, step, verdicts
@@ -36,14 +36,14 @@ def train(
     known = step(registration.find_version)(run, service)
     if known is not None:
         return Completed(message=f"This dataset was trained on already: version {known} of {service}", data=known)
-    with concurrency(TRAININGS):
+    with concurrency(TRAININGS, strict=True):
         step(request.request_training)(run, service, author)
-        tracked = step(registration.open_tracking)(run, service)
-        step(registration.train)(run, service, tracked)
+        tracked = step(tracking.open_tracking)(run, service)
+        step(tracking.train_measured)(run, service, tracked)
         step(evaluate.evaluate)(run, service)
         step(audit.audit)(run, service)
         verdict = step(gate.gate)(run, service)
-        logged = step(registration.log_training)(run, service, tracked)
+        logged = step(tracking.log_training)(run, service, tracked)
     artifacts.of_training(run, service, logged)
     step(gate.require_passed)(verdict)
     return step(registration.register)(run, service, logged)

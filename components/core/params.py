@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError, field_validator, model_validator
 
 from components.core.errors import Misconfigured
 from components.core.files import write_bytes
+
+EventKind = Literal["view", "search", "click", "cart", "purchase", "return", "review", "impression", "ad_click"]
 
 
 class Section(BaseModel):
@@ -24,6 +26,19 @@ class Window(Section):
 
     start: datetime | None = None
     end: datetime | None = None
+
+    @field_validator("start", "end")
+    @classmethod
+    def _in_utc(cls, bound: datetime | None) -> datetime | None:
+        if bound is None:
+            return None
+        return bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Self:
+        if self.start and self.end and self.start >= self.end:
+            raise ValueError(f"start must be before end, and {self.start} is not before {self.end}")
+        return self
 
 
 class Source(Section):
@@ -46,7 +61,7 @@ class Source(Section):
 class Prepare(Section):
     """How raw events become bounded interactions."""
 
-    weights: dict[str, float] = {"view": 0.0, "click": 0.0, "cart": 0.0, "purchase": 1.0, "review": 1.0}
+    weights: dict[EventKind, NonNegativeFloat] = {"purchase": 1.0, "review": 1.0}
     """An interaction's weight by its event; an event that is not named weighs nothing."""
     minimum_rating: float | None = None
     """A rated event below it is not an interaction."""
@@ -80,6 +95,8 @@ class Privacy(Section):
 
     block: Literal["day", "week", "month", "quarter", "year"] = "quarter"
     cap: Cap = Cap()
+    count_noise: float = Field(15.0, gt=0)
+    """σ of the DP count of a split's users, in users. It is made once for each dataset, whoever needs it."""
     lifetime_cap: Cap | None = None
     """None is stated as "unbounded" on every version."""
 
@@ -92,10 +109,16 @@ class Training(Section):
 
     epsilon: float = Field(3.0, gt=0)
     evaluation_epsilon: float = Field(2.0, gt=0)
+    """Never more than `epsilon` is used, so that what a version states holds for the users of every split."""
     max_delta: float = Field(1e-5, gt=0, lt=1)
     """δ is 1/(10 n⁻) by the lower bound of the noised count, and never above this."""
     ceiling: bool = True
     """Train without privacy too, for public sources only."""
+
+    @property
+    def epsilon_of_evaluation(self) -> float:
+        """What validation, and what test, may spend."""
+        return min(self.epsilon, self.evaluation_epsilon)
 
 
 class Gates(Section):

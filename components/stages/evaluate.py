@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from components.core import digest
+from components.core.evidence import Record
 from components.core.files import atomic_path, write_bytes
 from components.core.progress import Progress, no_progress
 from components.core.records import Dataset, Evaluation
@@ -18,7 +20,12 @@ from components.stages.run import Run
 SEED = 20_240_229
 """Which items of a test user are targets; any fixed number."""
 
-Ceilings = dict[str, dict[str, float]]
+
+class Ceilings(Record):
+    """Un-noised metrics of models without privacy, by model; of public sources alone."""
+
+    kind: ClassVar[str] = "ceilings"
+    metrics: dict[str, dict[str, float]]
 
 
 def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluation:
@@ -31,11 +38,11 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
     service, _ = run.service(name)
     dataset, rows = dataset_of(run), private_rows(run, name)
     bundles = {candidate: run.models(name) / candidate for candidate in service.candidates}
-    budget, found = run.params.training.evaluation_epsilon, dict[str, Evaluation]()
+    budget, found = run.params.training.epsilon_of_evaluation, dict[str, Evaluation]()
     with atomic_path(run.evidence(name, "evaluate")) as part:
         for done, which in enumerate(("validation", "test")):
             progress(done, 3)
-            count, delta = counted(run, rows[which], budget)
+            count, delta = counted(run, which)
             testing = which == "test"
             found[which] = room.evaluate(
                 service=service,
@@ -54,9 +61,9 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
             found[which].write(part / f"{which}.json")
         progress(2, 3)
         ceilings = _ceilings(run, name, dataset)
-        write_bytes(part / "ceilings.json", json.dumps(ceilings, indent=1).encode())
+        ceilings.write(part / "ceilings.json")
         progress(3, 3)
-    _draw(run, service, found["test"], ceilings)
+    _draw(run, service, found["test"], ceilings.metrics)
     return found["test"]
 
 
@@ -68,10 +75,9 @@ def evaluation_of(run: Run, name: str, candidate: str) -> Evaluation:
     return found if candidate == found.chosen else floor_instead(found, candidate)
 
 
-def ceilings_of(run: Run, name: str) -> Ceilings:
+def ceilings_of(run: Run, name: str) -> dict[str, dict[str, float]]:
     """Return the metrics of the models without privacy; none for a private source."""
-    found: Ceilings = json.loads((run.evidence(name, "evaluate") / "ceilings.json").read_text())
-    return found
+    return Ceilings.read(run.evidence(name, "evaluate") / "ceilings.json").metrics
 
 
 def champion_bundle(run: Run, name: str) -> Path | None:
@@ -84,14 +90,19 @@ def champion_bundle(run: Run, name: str) -> Path | None:
 
 def _ceilings(run: Run, name: str, dataset: Dataset) -> Ceilings:
     if not (dataset.public and run.params.training.ceiling):
-        return {}
+        return Ceilings(metrics={})
     service, params = run.service(name)
+    modules = [service.ceiling.__module__, *(name for one in service.candidates.values() for name in one.modules)]
+    key = digest.of_json([dataset.digest, params.model_dump(mode="json"), digest.of_modules(modules)])
+    if known := run.records().find(Ceilings, key):
+        return known
     rows = private_rows(run, name)
     catalogue = service.catalogue(run.data / "split" / "items.parquet", params)
-    return service.ceiling(rows["train"].open_public(), rows["test"].open_public(), catalogue, params)
+    metrics = service.ceiling(rows["train"].open_public(), rows["test"].open_public(), catalogue, params)
+    return run.records().keep(key, Ceilings(metrics=metrics))
 
 
-def _draw(run: Run, service: Service, test: Evaluation, ceilings: Ceilings) -> None:
+def _draw(run: Run, service: Service, test: Evaluation, ceilings: dict[str, dict[str, float]]) -> None:
     from components.evaluation import plots
 
     budget = Budget.read(run.evidence(service.name, "train") / "budget.json")

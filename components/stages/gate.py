@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
+
+from components.core import digest
+from components.core.evidence import Record
 from components.core.files import atomic_path, write_bytes
 from components.core.progress import Progress, no_progress
 from components.core.records import Audit, Evaluation, PrivacyStatement, Trained, Verdict
+from components.evaluation.case import Case
+from components.privacy.accounts import LIFETIME
 from components.stages.budget import Budget
 from components.stages.dataset import data_checks, dataset_of
 from components.stages.evaluate import ceilings_of, evaluation_of
@@ -27,7 +34,12 @@ def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
     statements = {candidate: _statement(run, name, candidate) for candidate in (chosen, floor)}
     cases = {candidate: _case(run, name, candidate, stated) for candidate, stated in statements.items()}
     progress(1, 2)
-    verdict = best_that_passes(params=run.params.gates, case=cases[chosen], floor=cases[floor])
+    key = _key(run, cases)
+    verdict = run.records().find(Verdict, key)
+    if verdict is None:
+        verdict = best_that_passes(params=run.params.gates, case=cases[chosen], floor=cases[floor])
+        if verdict.passed:  # a refusal may be a busy machine's latency: it is judged again
+            run.records().keep(key, verdict)
     stated, evaluation = statements[verdict.candidate], evaluation_of(run, name, verdict.candidate)
     text = summary(
         service=service, verdict=verdict, evaluation=evaluation, statement=stated, ceiling=ceilings_of(run, name)
@@ -76,6 +88,19 @@ def summary_of(run: Run, name: str) -> str:
     return (run.evidence(name, "gate") / "summary.md").read_text()
 
 
+def _key(run: Run, cases: Mapping[str, Case]) -> str:
+    """Return the digest of all evidence: latency differs each time it is measured, and is judged once."""
+    names = sorted({field.name for field in fields(Case)} - {"latency"})
+    evidence = {candidate: [_digest(getattr(case, name)) for name in names] for candidate, case in cases.items()}
+    return digest.of_json([evidence, run.params.gates.model_dump(mode="json")])
+
+
+def _digest(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_digest(one) for one in value]
+    return value.digest if isinstance(value, Record) else value
+
+
 def _statement(run: Run, name: str, candidate: str) -> PrivacyStatement:
     from components.privacy.statement import statement
 
@@ -87,13 +112,12 @@ def _statement(run: Run, name: str, candidate: str) -> PrivacyStatement:
         delta=budget.delta,
         blocks=dataset_of(run).blocks,
         ledger=run.ledger().genesis,
-        lifetime_cap=run.params.privacy.lifetime_cap,
+        lifetime_cap=next((one.cap for one in run.ledger().accounts() if one.block == LIFETIME), None),
         audit=_audit(run, name, candidate),
     )
 
 
-def _case(run: Run, name: str, candidate: str, statement: PrivacyStatement) -> object:
-    from components.evaluation.case import Case
+def _case(run: Run, name: str, candidate: str, statement: PrivacyStatement) -> Case:
     from components.evaluation.footprint import bundle_megabytes, latency_milliseconds
     from components.registry.champions import ApprovedChampions
 

@@ -24,15 +24,13 @@ def request_promotion(service: str, version: int | None, by: str) -> PromotionRe
     already.
     """
     from components.registry import models, promotion
-    from components.registry.history import History
+    from components.registry.champions import ApprovedChampions
 
     here = settings.load()
-    history, wanted = History(here.home), version or models.alias(here, service, models.CHALLENGER)
-    champion, waiting = history.champion(service), history.last_request(service)
-    if champion and champion.version == wanted:
+    wanted = version or models.alias(here, service, models.CHALLENGER)
+    champion = ApprovedChampions(here.home, here.identities).current(service)
+    if champion and wanted and models.evidence_of(here, service, wanted).verdict.digest == champion.verdict.digest:
         return None
-    if waiting and waiting.version == wanted and waiting.requested_by == by and not history.decision(waiting.digest):
-        return waiting
     return promotion.request(here, service, by=by, now=datetime.now(UTC), version=wanted)
 
 
@@ -71,6 +69,8 @@ def _served(page: str, service: str) -> int | None:
             models = json.load(answer)
     except urllib.error.HTTPError:
         return 0
+    except urllib.error.URLError as error:
+        return None if isinstance(error.reason, ConnectionRefusedError) else 0
     except OSError:
-        return None
+        return 0
     return next((int(one["version"]) for one in models if one["service"] == service), 0)

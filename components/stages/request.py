@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from components.core import digest
 from components.core.records import TrainingRequest
 from components.stages.dataset import dataset_of
 from components.stages.run import Run
@@ -13,11 +14,13 @@ def request_training(run: Run, name: str, author: str) -> TrainingRequest:
     """Sign, with `author`'s key on this machine, the request for this training, and leave it in the workspace.
 
     Raises:
-        ApprovalInvalid: this machine has no such key.
+        Misconfigured: this machine has no such key.
+        ApprovalInvalid: the reviewed file does not know the author by this key; nothing was trained for it.
     """
     from components.registry import identities
 
     signed = identities.sign(_unsigned(run, name).model_copy(update={"author": author}), run.settings.home, author)
+    identities.verify(signed, author, identities.load(run.settings.identities))
     signed.write(_path(run, name))
     return signed
 
@@ -30,6 +33,19 @@ def request_of(run: Run, name: str) -> TrainingRequest:
     signed = TrainingRequest.read(path)
     same = (signed.service, signed.dataset, signed.epsilon) == (asked.service, asked.dataset, asked.epsilon)
     return signed if same else asked
+
+
+def training_key(run: Run, name: str) -> str:
+    """Return the digest of everything that a training's outcome depends on: dataset, parameters and mechanisms."""
+    service, params = run.service(name)
+    return digest.of_json(
+        {
+            "dataset": dataset_of(run).digest,
+            "params": run.params.model_dump(mode="json", include={"training", "privacy", "gates"}),
+            "service": params.model_dump(mode="json"),
+            "mechanisms": {key: digest.of_modules(one.modules) for key, one in service.candidates.items()},
+        }
+    )
 
 
 def _unsigned(run: Run, name: str) -> TrainingRequest:

@@ -3,52 +3,73 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from components.core import digest
+from components.core.errors import BudgetExhausted
 from components.core.private import Private
 from components.core.records import Population
 from components.privacy.release import Gaussian
 from components.stages.dataset import dataset_of
 from components.stages.run import Run
 
-COUNT_SHARE = 0.01
-"""Part of a split's μ² that its DP count takes: σ is then 10/μ users, which leaves q and δ within a percent."""
-
 
 def private_rows(run: Run, name: str) -> dict[str, Private[Any]]:
     """Return a service's rows of each split, which only a release opens."""
-    from components.data.split import private_tables
-
     service, params = run.service(name)
-    split, dataset = run.data / "split", dataset_of(run)
-    items = split / "items.parquet"
+    items = run.data / "split" / "items.parquet"
     view = f"{name} rows {digest.of_path(items)} {digest.of_json(params.model_dump(mode='json'))}"
-    tables = private_tables(split, dataset.blocks, dataset.public)
     return {
-        which: table.map(lambda path: service.rows(path, items, params), name=view) for which, table in tables.items()
+        which: table.map(lambda path: service.rows(path, items, params), name=view)
+        for which, table in _tables(run).items()
     }
 
 
-def counted(run: Run, rows: Private[Any], epsilon: float) -> tuple[Population, float]:
-    """Return the DP count of a split that may spend `epsilon`, and the δ that follows from its lower bound."""
+def counted(run: Run, which: str) -> tuple[Population, float]:
+    """Return the DP count of a split's users, one for all services, and the δ that follows from its lower bound."""
     from components.privacy.mechanisms import population
 
-    count = population(run.ledger(), rows, count_event(run, epsilon).noise_multiplier)
+    users = _tables(run)[which].map(_users, name="distinct users")
+    count = population(run.ledger(), users, count_event(run).noise_multiplier)
     return count, min(run.params.training.max_delta, 1 / (10 * count.lower_bound))
 
 
 def left_after_count(run: Run, epsilon: float, delta: float) -> float:
-    """Return the Gaussian-DP μ that a split which may spend `epsilon` at `delta` has left once it is counted."""
+    """Return the Gaussian-DP μ that a split which may spend `epsilon` at `delta` has left once it is counted.
+
+    Raises:
+        BudgetExhausted: the count alone costs as much.
+    """
     from components.privacy import accounting
 
     # Gaussian composition adds squares; the count's own μ is 1/σ, whatever δ came out of it.
-    return math.sqrt(accounting.gaussian_mu(epsilon, delta) ** 2 - count_event(run, epsilon).noise_multiplier ** -2)
+    square = accounting.gaussian_mu(epsilon, delta) ** 2 - run.params.privacy.count_noise**-2
+    if square <= 0:
+        spent = accounting.epsilon_of([count_event(run)], delta)
+        raise BudgetExhausted(
+            "The count of the users leaves nothing for the training",
+            value=f"spent ε = {spent:.3g}, asked ε = {epsilon:g}, left 0",
+            limit=f"ε above {spent:.3g} at δ = {delta:.2g}",
+            next_step="Raise training.epsilon, or privacy.count_noise, in params.yaml.",
+        )
+    return math.sqrt(square)
 
 
-def count_event(run: Run, epsilon: float) -> Gaussian:
-    """Return what that count costs. δ follows from the count, so it is made at the largest δ that may follow."""
-    from components.privacy import accounting
+def count_event(run: Run) -> Gaussian:
+    """Return what a split's count costs."""
+    return Gaussian(noise_multiplier=run.params.privacy.count_noise)
 
-    mu = accounting.gaussian_mu(epsilon, run.params.training.max_delta)
-    return Gaussian(noise_multiplier=1 / (mu * math.sqrt(COUNT_SHARE)))
+
+def _tables(run: Run) -> dict[str, Private[Path]]:
+    from components.data.split import private_tables
+
+    split, dataset = run.data / "split", dataset_of(run)
+    return private_tables(split, dataset.blocks, dataset.public)
+
+
+def _users(table: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    found: list[str] = pq.read_table(table, columns=["user"])["user"].unique().to_pylist()
+    return found

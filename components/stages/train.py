@@ -30,7 +30,7 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
 
     service, params = run.service(name)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
-    count, delta = counted(run, rows, epsilon)
+    count, delta = counted(run, "train")
     facts = {"delta": delta, "population": count.lower_bound, "params": params}
     shares = {candidate.name: candidate.share for candidate in service.candidates.values()}
     floor = service.floor
@@ -41,7 +41,7 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     )
     trained = [_fitted(run, service, floor, floor_plan, rows, None, progress)]
     floor_bundle = run.models(name) / floor.name
-    spent = [count_event(run, epsilon), floor_plan.event]
+    spent = [count_event(run), floor_plan.event]
     plans, composed = allocate(
         epsilon,
         delta,

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.core import digest
-from components.core.errors import ContractBroken, Refused
+from components.core.errors import ApprovalInvalid, ContractBroken, Misconfigured, Refused
 from components.core.params import load
 from components.core.records import DataCheck, Dataset
 from components.data import versioning
@@ -61,7 +61,9 @@ def test_a_training_that_nobody_asked_for_has_an_unsigned_request(divided: Run) 
 def test_a_signed_request_is_for_that_dataset_and_that_epsilon_alone(divided: Run) -> None:
     from components.registry import identities
 
-    identities.new_key(divided.settings.home, "ada")
+    home, reviewed = divided.settings.home, divided.settings.identities
+    identities.new_key(home, "ada")
+    identities.add(reviewed, "ada", identities.public_key(home, "ada"))
     signed = request.request_training(divided, "toy", "ada")
     assert signed.author == "ada"
     assert signed.signature
@@ -71,6 +73,14 @@ def test_a_signed_request_is_for_that_dataset_and_that_epsilon_alone(divided: Ru
     write_prepared(divided, rows[1:])
     split(divided)
     assert request.request_of(divided, "toy").author == ""
+
+
+def test_nothing_is_trained_for_an_author_whom_the_reviewed_file_does_not_know(divided: Run) -> None:
+    from components.registry import identities
+
+    identities.new_key(divided.settings.home, "ada")
+    with pytest.raises((ApprovalInvalid, Misconfigured)):
+        request.request_training(divided, "toy", "ada")
 
 
 def made(run: Run, monkeypatch: pytest.MonkeyPatch, key: str = "a" * 64) -> Dataset:
