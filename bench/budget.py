@@ -14,25 +14,23 @@ import os
 import tempfile
 from pathlib import Path
 
-from components.core import params as parameters
-from components.core.service import find
 from components.privacy import accounting
 from components.privacy.accounts import open_account
 from components.privacy.plan import allocate
-from components.privacy.release import Event, Gaussian
-from components.stages.rows import COUNT_SHARE
+from components.privacy.release import Event
+from components.stages.rows import count_event, left_after_count
+from components.stages.run import Run
 
 EPSILONS = (0.5, 1.0, 2.0, 3.0)
 
 
 def main() -> None:
-    tree = parameters.load(Path(__file__).parents[1] / "params.yaml")
-    users = _arguments().users
-    cap = tree.privacy.cap
+    run, users = Run.open(Path(__file__).parents[1]), _arguments().users
+    cap = run.params.privacy.cap
     account, carried = open_account("2026Q1", "train", cap), {}
     for epsilon in EPSILONS:
-        delta = min(tree.training.max_delta, 1 / (10 * users))
-        events = _training(epsilon, delta, users, tree)
+        delta = min(run.params.training.max_delta, 1 / (10 * users))
+        events = _training(run, epsilon, delta, users)
         carried[epsilon] = int(account.rdp_cap / sum(accounting.rdp(event, account.order) for event in events))
         stated = accounting.epsilon_of(events, delta)
         print(f"trainings at ε = {epsilon:g} (δ = {delta:.0e}, stated {stated:.3f}): {carried[epsilon]} a block")
@@ -42,16 +40,14 @@ def main() -> None:
     print(json.dumps({**result, "unit": "trainings at ε = 3 a block", "cores": os.cpu_count(), "carried": carried}))
 
 
-def _training(epsilon: float, delta: float, users: int, tree: parameters.Params) -> list[Event]:
+def _training(run: Run, epsilon: float, delta: float, users: int) -> list[Event]:
     """Return what a training releases of its train users, as the stage divides it."""
-    service = find("recommend")
-    options = parameters.parse(service.params, tree.services["recommend"], "params.yaml: services.recommend")
+    service, options = run.service("recommend")
     facts = {"delta": delta, "population": users, "params": options}
     whole = sum(candidate.share for candidate in service.candidates.values())
-    mu = accounting.gaussian_mu(epsilon, delta) * math.sqrt(1 - COUNT_SHARE)
+    mu = left_after_count(run, epsilon, delta)
     floor = service.floor.plan(mu=mu * math.sqrt(service.floor.share / whole), floor=None, **facts)
-    counting = accounting.gaussian_mu(epsilon, tree.training.max_delta) * math.sqrt(COUNT_SHARE)
-    spent = [Gaussian(noise_multiplier=1 / counting), floor.event]
+    spent = [count_event(run), floor.event]
     shares = {name: one.share for name, one in service.candidates.items() if one.personal}
     with tempfile.TemporaryDirectory() as nothing:  # a floor's bundle only puts its digest into a plan
         plans, _ = allocate(

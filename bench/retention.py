@@ -30,6 +30,7 @@ from components.core import params as parameters
 from components.core import settings
 from components.core.progress import bar
 from components.core.service import Candidate, find
+from components.stages.run import Run
 
 SOURCES = ("ta-feng", "shop")
 EPSILONS = (0.5, 1.0, 3.0, 10.0)
@@ -66,12 +67,11 @@ def main() -> None:
 
 
 def _measure(source: str, wheels: Path, scratch: Path, names: list[str]) -> list[tuple]:
-    from components.privacy import accounting
-    from components.stages.rows import COUNT_SHARE
+    from components.stages.rows import left_after_count
 
-    tree = parameters.load(Path(__file__).parents[1] / "params.yaml").but(source=source)
-    service = find("recommend")
-    options = parameters.parse(service.params, tree.services["recommend"], "params.yaml: services.recommend")
+    run = Run.open(Path(__file__).parents[1])
+    tree = run.params.but(source=source)
+    service, options = run.service("recommend")
     train, test, catalogue = _rows(tree, options, wheels, scratch)
     ease = service.ceiling(train, test, catalogue, options)["ease"]["ndcg@100"]
     whole = sum(candidate.share for candidate in service.candidates.values())
@@ -79,7 +79,7 @@ def _measure(source: str, wheels: Path, scratch: Path, names: list[str]) -> list
     rows = []
 
     def fitted(candidate: Candidate, epsilon: float, floor: Path | None) -> Path:
-        mu = accounting.gaussian_mu(epsilon, delta) * math.sqrt((1 - COUNT_SHARE) * candidate.share / whole)
+        mu = left_after_count(run, epsilon, delta) * math.sqrt(candidate.share / whole)
         plan = candidate.plan(mu=mu, delta=delta, population=len(train), params=options, floor=floor)
         out = Path(tempfile.mkdtemp(dir=scratch))
         telemetry = Path(tempfile.mkdtemp(dir=scratch))
@@ -87,14 +87,14 @@ def _measure(source: str, wheels: Path, scratch: Path, names: list[str]) -> list
         return out
 
     with bar(f"train on {source}") as progress:
-        for done, (epsilon, run) in enumerate(_cases()):
+        for done, (epsilon, turn) in enumerate(_cases()):
             progress(done, len(EPSILONS) * RUNS)
             floor = fitted(service.floor, epsilon, None)
             for name in names:
                 candidate = service.candidates[name]
                 bundle = fitted(candidate, epsilon, floor) if candidate.personal else floor
                 ndcg = float(np.mean(service.score(bundle, test, SEED)[:, 0]))
-                rows.append((source, name, epsilon, run, round(ndcg, 5), round(ndcg / ease, 4)))
+                rows.append((source, name, epsilon, turn, round(ndcg, 5), round(ndcg / ease, 4)))
     return rows
 
 
@@ -121,7 +121,7 @@ def _charge_nothing(steps: int) -> None:
 
 
 def _cases() -> Iterator[tuple[float, int]]:
-    return ((epsilon, run) for epsilon in EPSILONS for run in range(1, RUNS + 1))
+    return ((epsilon, turn) for epsilon in EPSILONS for turn in range(1, RUNS + 1))
 
 
 def _kept(rows: list[tuple], source: str, name: str, epsilon: float) -> list[float]:
