@@ -94,6 +94,10 @@ class ServiceConformance:
         event = candidate.fit(rows, plan, catalogue, floor=floor, intend=lambda steps: None, out=out)
         return out, plan, event
 
+    def with_items(self, items: pa.Table) -> ServiceConformance:
+        """Return the same service's makings over another catalogue."""
+        return type("OtherItems", (type(self),), {"items": items})()
+
     def statistic(self, candidate: Candidate, rows: Any, folder: Path) -> tuple[np.ndarray, float]:
         """Return the un-noised answer of a one-shot candidate and the sensitivity that its noise was scaled to.
 
@@ -238,6 +242,29 @@ class ServiceConformance:
         for line in kept[0]:
             left.remove(line)
         assert len(left) == 1
+
+    def test_an_older_catalogues_bundle_is_scored_on_the_same_items(self, candidate: Candidate, tmp_path: Path) -> None:
+        now = self.rows(tmp_path / "now", self.table(self.baskets()))
+        gone = self.items.slice(0, 1).set_column(0, self.items.column_names[0], pa.array(["gone from the shop"]))
+        older = self.with_items(pa.concat_tables([self.items.slice(5), gone]))
+        sold_then = older.table([[place % len(older.items) for place in basket] for basket in older.baskets()])
+        bundle, _, _ = older.trained(candidate, older.rows(tmp_path / "older", sold_then), tmp_path / "older")
+        values = self.service.score(bundle, now, 11)
+        assert values.shape == (40, len(self.service.metrics))
+        for metric, column in zip(self.service.metrics, values.T, strict=True):
+            assert np.all((column >= metric.low) & (column <= metric.high)), metric.name
+
+    def test_the_order_of_the_catalogue_changes_no_score(self, candidate: Candidate, tmp_path: Path) -> None:
+        if candidate.name in self.iterative:
+            pytest.skip("each step samples its users at random")
+        table = self.table(self.baskets())
+        rows = self.rows(tmp_path / "rows", table)
+        turned = self.with_items(self.items.take(list(reversed(range(len(self.items))))))
+        with noiseless():
+            bundle, _, _ = self.trained(candidate, rows, tmp_path / "same")
+            other, _, _ = turned.trained(candidate, turned.rows(tmp_path / "rows", table), tmp_path / "turned")
+        same, moved = self.service.score(bundle, rows, 11), self.service.score(other, rows, 11)
+        np.testing.assert_allclose(moved, same, rtol=0, atol=1e-6)
 
     def test_its_probe_needs_no_user(self, candidate: Candidate, tmp_path: Path) -> None:
         bundle, _, _ = self.trained(candidate, self.rows(tmp_path, self.table(self.baskets())), tmp_path)

@@ -68,9 +68,14 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Rows:
-    """People's rows: private. `matrix` is binary, `(users, items)`; whose row is whose is not kept."""
+    """People's rows: private. `matrix` is binary, `(users, items)`; whose row is whose is not kept.
+
+    Attributes:
+        catalogue: the public items, which the columns are; a bundle may have been made on another one.
+    """
 
     matrix: Matrix
+    catalogue: Catalogue
 
     def __len__(self) -> int:
         return self.matrix.shape[0]  # type: ignore[no-any-return]
@@ -123,7 +128,7 @@ def read_rows(split: Path, catalogue: Catalogue, *, max_items_per_user: int) -> 
     pseudonyms = np.array([_seed(user) for user in users.dictionary.to_pylist()], dtype=np.uint64)
     kept = _first_of_each_row(row, mixed(mixed(item.astype(np.uint64)) ^ pseudonyms[row]), max_items_per_user)
     shape = (len(pseudonyms), len(catalogue))
-    return Rows(_binary(row[kept], item[kept], shape))
+    return Rows(_binary(row[kept], item[kept], shape), catalogue)
 
 
 def fold_in(rows: Rows, seed: int, *, target_share: float = 0.2) -> tuple[Matrix, Matrix]:

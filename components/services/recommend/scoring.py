@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +13,21 @@ from scipy import sparse
 from components.core.service import Metric
 from components.evaluation import metrics
 from components.services.recommend.bundle import Bundle, read_bundle
-from components.services.recommend.data import Matrix, Rows, fold_in
+from components.services.recommend.data import Catalogue, Matrix, Rows, fold_in
+
+Scorer: TypeAlias = Callable[[Matrix], npt.NDArray[np.float32]]
+"""From histories `(users, items)` to scores of the same shape."""
 
 METRICS = (
     Metric("ndcg@100"),
     Metric("recall@20"),
-    Metric("precision@20"),
-    Metric("f1@20"),
+    Metric("precision@20", high=0.5),
+    Metric("f1@20", high=0.5),
     Metric("hit_rate@20"),
     Metric("auc"),
 )
+"""Half of a list of twenty is more than nearly anybody takes of it, and noise grows with the range: users above 0.5 count
+as 0.5. Without any privacy this moves no mean by more than 0.0002, on Ta-Feng, MovieLens-100k or the simulated shop."""
 LISTED = 20
 """Length of the lists whose catalogue coverage is told."""
 
@@ -55,14 +61,35 @@ def score(folder: Path, rows: Rows, seed: int) -> npt.NDArray[np.float64]:
     """Return `METRICS` of every row by strong generalisation, `(users, metrics)`: un-noised, private.
 
     Each row has its line, in the order of `rows`, and its value depends on its own content and `seed` alone (see
-    `fold_in`): adding a user adds one line and changes none, whatever the bundle.
+    `fold_in`): adding a user adds one line and changes none, whatever the bundle, and whatever its catalogue was.
     """
-    bundle = read_bundle(folder)
-    return lines(lambda history: scores(bundle, history), rows, seed)
+    return lines(scores_over(rows.catalogue, read_bundle(folder)), rows, seed)
 
 
-def lines(scores_of: Callable[[Matrix], npt.NDArray[np.float32]], rows: Rows, seed: int) -> npt.NDArray[np.float64]:
-    """Return `METRICS` of every row, `(users, metrics)`, for any function from histories to scores."""
+def scores_over(catalogue: Catalogue, bundle: Bundle) -> Scorer:
+    """Return `scores` of `bundle` over the items of `catalogue`, which may be another than the one it was made on.
+
+    Items are the same by their identifier. One that the bundle does not know is at −inf, so no list has it and a target
+    among these is missed; in a history it is left out, as in an answer. What `catalogue` no longer lists is in no list.
+    """
+    if bundle.catalogue.items == catalogue.items:
+        return lambda history: scores(bundle, history)
+    known = np.array([bundle.catalogue.position.get(item, -1) for item in catalogue.items])
+    shared = np.flatnonzero(known >= 0)
+
+    def mapped(history: Matrix) -> npt.NDArray[np.float32]:
+        answer = np.full(history.shape, -np.inf, dtype=np.float32)
+        seen = _moved(history, known, len(bundle.catalogue))
+        answer[:, shared] = scores(bundle, seen)[:, known[shared]]
+        return answer
+
+    return mapped
+
+
+def lines(scores_of: Scorer, rows: Rows, seed: int) -> npt.NDArray[np.float64]:
+    """Return `METRICS` of every row, `(users, metrics)`, clipped to their ranges, for any function from histories to
+    scores: a ceiling is clipped as what it is compared with.
+    """
     history, target = fold_in(rows, seed)
     parts = [np.empty((0, len(METRICS)))]
     for start in range(0, len(rows), _BATCH):
@@ -81,7 +108,7 @@ def lines(scores_of: Callable[[Matrix], npt.NDArray[np.float32]], rows: Rows, se
                 ]
             )
         )
-    return np.concatenate(parts)
+    return np.clip(np.concatenate(parts), [metric.low for metric in METRICS], [metric.high for metric in METRICS])
 
 
 def probe(folder: Path) -> dict[str, float]:
@@ -101,6 +128,14 @@ def probe(folder: Path) -> dict[str, float]:
     return {f"coverage@{LISTED}": float(seen.mean())}
 
 
+def _moved(history: Matrix, known: npt.NDArray[np.int64], items: int) -> Matrix:
+    """Return the history with item i in column `known[i]` of `items`; what is at −1 is left out."""
+    column = known[history.indices]
+    kept = column >= 0
+    row = np.repeat(np.arange(history.shape[0]), np.diff(history.indptr))[kept]
+    return sparse.csr_array((history.data[kept], (row, column[kept])), shape=(history.shape[0], items))
+
+
 def _counted(history: Matrix, of_item: npt.NDArray[np.int64], columns: int) -> Matrix:
     counted = sparse.csr_array(
         (history.data, of_item[history.indices], history.indptr), shape=(history.shape[0], columns), copy=True
@@ -109,7 +144,7 @@ def _counted(history: Matrix, of_item: npt.NDArray[np.int64], columns: int) -> M
     return counted
 
 
-def _taste(bundle: Bundle) -> Callable[[Matrix], npt.NDArray[np.float32]]:
+def _taste(bundle: Bundle) -> Scorer:
     """Return the function from counts `(users, columns)` to shares of taste `(users, columns)`, rows of sum 1."""
     if bundle.config.kind == "gram":
         from components.services.recommend.gram import taste

@@ -34,9 +34,10 @@ def champion(settings, tmp_path):
     """The recommender's floor on five items, promoted."""
     service = find("recommend")
     table = pa.table({"item": ITEMS, "title": [f"Title {n}" for n in range(5)], "category": ["a/b"] * 5})
-    rows = Rows(sparse.csr_array(np.tri(5, dtype=np.float32)))
+    catalogue = Catalogue(table)
+    rows = Rows(sparse.csr_array(np.tri(5, dtype=np.float32)), catalogue)
     folder, plan = tmp_path / "bundle", PopularityPlan(noise_multiplier=1e-6)
-    service.floor.fit(rows, plan, Catalogue(table), floor=None, intend=lambda steps: None, out=folder)
+    service.floor.fit(rows, plan, catalogue, floor=None, intend=lambda steps: None, out=folder)
     of = evidence(settings.home, bundle=digest.of_path(folder), candidate="popularity", service="recommend")
     run = prepare_store(settings).create_run(experiment(settings, "recommend"), tags={"jali.kind": "floor"})
     models.register(settings, service, of, folder, run.info.run_id, DATA)

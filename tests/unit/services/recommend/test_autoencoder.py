@@ -73,7 +73,7 @@ def test_without_privacy_it_beats_the_floor_on_tastes_that_are_there() -> None:
     parts = columns(6)
     blind = PARAMS.model_copy(update={"kinship": 0.5})
     bundle, _ = autoencoder.train(parts.count(shop.tastes(1500)), parts, floor, blind, plan=None)
-    test = Rows(shop.tastes(200, seed=2))
+    test = Rows(shop.tastes(200, seed=2), shop.catalogue())
     ndcg = [lines(lambda h, b=b: scores(b, h), test, 0)[:, 0].mean() for b in (bundle, floor)]
     assert ndcg[0] > ndcg[1] + 0.05
 

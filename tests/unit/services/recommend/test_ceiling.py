@@ -24,7 +24,12 @@ def test_ease_solves_its_own_problem() -> None:
 @pytest.mark.slow
 def test_every_ceiling_has_every_metric_and_taste_beats_popularity() -> None:
     params = RecommendParams(columns=20, enough_categories=4, autoencoder={"ceiling_steps": 60, "hidden": 16})
-    found = ceiling(Rows(shop.tastes(1500)), Rows(shop.tastes(200, seed=2)), shop.catalogue(), params)
+    found = ceiling(
+        Rows(shop.tastes(1500), shop.catalogue()),
+        Rows(shop.tastes(200, seed=2), shop.catalogue()),
+        shop.catalogue(),
+        params,
+    )
     assert list(found) == ["popularity", "ease", "autoencoder"]
     assert all(set(means) == {metric.name for metric in METRICS} for means in found.values())
     assert found["ease"]["ndcg@100"] > found["popularity"]["ndcg@100"] + 0.03

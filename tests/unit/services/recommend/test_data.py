@@ -28,6 +28,11 @@ def matrix(rows: list[set[int]], items: int = 12) -> sparse.csr_array:
     return sparse.csr_array(dense)
 
 
+def rows_of(whole: sparse.csr_array) -> Rows:
+    names = [f"item-{number:02d}" for number in range(whole.shape[1])]
+    return Rows(whole, Catalogue(pa.table({"item": names, "title": names, "category": names})))
+
+
 def test_one_user_is_one_row_and_an_item_counts_once_however_many_blocks_saw_it(tmp_path: Path) -> None:
     pairs = [("a", "item-01"), ("b", "item-02"), ("a", "item-01"), ("a", "item-03")]
     rows = read_rows(table(tmp_path / "t.parquet", pairs), shop.catalogue(), max_items_per_user=100)
@@ -73,7 +78,7 @@ baskets = st.lists(st.sets(st.integers(0, 11), min_size=1), min_size=1, max_size
 @given(baskets, st.integers(0, 2**63))
 def test_a_fold_in_divides_every_row_and_keeps_a_target_for_each(rows: list[set[int]], seed: int) -> None:
     whole = matrix(rows)
-    history, target = fold_in(Rows(whole), seed)
+    history, target = fold_in(rows_of(whole), seed)
     assert (history + target != whole).nnz == 0
     assert (history.multiply(target)).nnz == 0
     sizes = whole.sum(axis=1)
@@ -82,17 +87,17 @@ def test_a_fold_in_divides_every_row_and_keeps_a_target_for_each(rows: list[set[
 
 @given(baskets, baskets, st.integers(0, 1000))
 def test_who_else_is_there_changes_nobodys_fold_in(rows: list[set[int]], others: list[set[int]], seed: int) -> None:
-    _, one = fold_in(Rows(matrix(rows)), seed)
-    _, two = fold_in(Rows(matrix(others + rows)), seed)
+    _, one = fold_in(rows_of(matrix(rows)), seed)
+    _, two = fold_in(rows_of(matrix(others + rows)), seed)
     assert one.toarray().tolist() == two.toarray()[len(others) :].tolist()
 
 
 def test_another_seed_draws_other_targets() -> None:
-    rows = Rows(shop.tastes(50))
+    rows = Rows(shop.tastes(50), shop.catalogue())
     assert (fold_in(rows, 1)[1] != fold_in(rows, 2)[1]).nnz > 0
 
 
 def test_every_item_is_as_often_a_target_as_another() -> None:
-    drawn = sum(fold_in(Rows(matrix([set(range(10))], items=10)), seed)[1].toarray()[0] for seed in range(2000))
+    drawn = sum(fold_in(rows_of(matrix([set(range(10))], items=10)), seed)[1].toarray()[0] for seed in range(2000))
     assert drawn.sum() == 4000
     assert np.all(np.abs(drawn - 400) < 5 * np.sqrt(400))

@@ -65,7 +65,7 @@ def test_tastes_are_learnt_with_and_without_noise_and_drown_in_too_much_of_it(li
     matrix = gram.statistic(columns.count(shop.tastes(3000)))
     noise = gram.as_vector(np.zeros_like(matrix))
     noise = np.random.default_rng(0).normal(size=noise.shape)
-    test = Rows(shop.tastes(200, seed=2))
+    test = Rows(shop.tastes(200, seed=2), shop.catalogue())
 
     def ndcg(sigma: float) -> float:
         noised = gram.as_matrix(gram.as_vector(matrix) + sigma * noise, len(columns))
@@ -81,7 +81,14 @@ def test_tastes_are_learnt_with_and_without_noise_and_drown_in_too_much_of_it(li
 def test_without_a_floor_it_says_what_to_train_first(tmp_path: Path) -> None:
     plan = gram.Gram().plan(mu=1.0, delta=1e-5, population=10, params=gram.RecommendParams(), floor=None)
     with pytest.raises(ContractBroken, match="Train popularity first"):
-        gram.Gram().fit(Rows(shop.tastes(5)), plan, shop.catalogue(), floor=None, intend=lambda n: None, out=tmp_path)
+        gram.Gram().fit(
+            Rows(shop.tastes(5), shop.catalogue()),
+            plan,
+            shop.catalogue(),
+            floor=None,
+            intend=lambda n: None,
+            out=tmp_path,
+        )
 
 
 def test_half_precision_loses_nothing_that_counts() -> None:
@@ -91,6 +98,6 @@ def test_half_precision_loses_nothing_that_counts() -> None:
     popularity = columns.total(shop.floor().popularity.astype(float))
     exact = gram.regression(denoised(clean, 0.0, popularity, columns.levels, spread=0.5), popularity, GramParams())
     halved = {"weights": bundle.arrays["weights"].astype(np.float32)}
-    history, _ = fold_in(Rows(shop.tastes(100, seed=3)), 0)
+    history, _ = fold_in(Rows(shop.tastes(100, seed=3), shop.catalogue()), 0)
     counted = columns.count(history)
     np.testing.assert_allclose(gram.taste(halved, counted), gram.taste({"weights": exact}, counted), rtol=0, atol=1e-4)
