@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,24 +39,29 @@ class Checked:
     left_out: tuple[str, ...]
     result: ExpectationSuiteValidationResult
 
-    def demand(self) -> DataCheck:
+    def demand(self, *, public: bool, docs: Path) -> DataCheck:
         """Return the record of a table that passed.
 
+        Args:
+            public: the source is declared public, so that the sentence may carry figures. It is shown outside of the
+                trusted zone, and what was found in private rows is not noised.
+            docs: the index of the Data Docs, which hold the figures in any case.
+
         Raises:
-            ContractBroken: it did not; the sentence names suite, expectation, value found, limit and next step.
+            ContractBroken: it did not; the sentence names suite, expectation, next step and Data Docs, and for a public
+                source the value found and the limit.
         """
         if not self.broken:
             return self.record
         expected, outcome = self.broken[0]
-        more = f" (and {len(self.broken) - 1} more)" if len(self.broken) > 1 else ""
         column = f" on {expected.kwargs['column']}" if "column" in expected.kwargs else ""
         raise ContractBroken(
             f"The table {self.record.table} breaks its suite {self.suite.name}: "
-            f'"{expected.name}", {expected.expectation}{column}, does not hold{more}',
-            value=outcome.found,
-            limit=outcome.limit,
-            next_step=f"{expected.reason} Look at its Data Docs page, then mend the source or change "
-            f"expectations/{self.suite.name}.json in review.",
+            f'"{expected.name}", {expected.expectation}{column}, does not hold',
+            value=outcome.found if public else None,
+            limit=outcome.limit if public else None,
+            next_step=f"{expected.reason} Mend the source, or change expectations/{self.suite.name}.json in review; "
+            f"the rows are shown in {docs}",
         )
 
 

@@ -27,7 +27,7 @@ class Outcome:
         passed: it held (with `mostly`: for enough rows).
         evaluated: False where it could not be evaluated, for example on a missing column.
         rows: positions of the rows that failed.
-        found: what was found, coarse enough for a log: shares in whole percent, counts in two digits, no row's value.
+        found: what was found, without a row's value: shares in whole percent, counts in two digits. It is not noised.
         limit: what would have been accepted.
     """
 

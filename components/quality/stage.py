@@ -26,6 +26,7 @@ def check_raw(
     expectations: Path,
     *,
     window: Window,
+    public: bool = False,
     previous_events: int | None = None,
     now: datetime | None = None,
 ) -> tuple[DataCheck, DataCheck]:
@@ -41,6 +42,7 @@ def check_raw(
         reports: where Data Docs go; trusted zone.
         expectations: the folder of suites.
         window: the window that was collected.
+        public: the source is declared public; only then a refusal carries figures.
         previous_events: events of the last window, exact; None where there was none.
         now: what counts as the present (UTC).
 
@@ -67,16 +69,22 @@ def check_raw(
     )
     good_events, bad_events = quarantine.divide(events, of_events.reasons, "events")
     quarantine.write(out / "quarantine.parquet", bad_items, bad_events)
-    _leave_evidence([of_items, of_events], out, reports / "raw")
+    index = _leave_evidence([of_items, of_events], out, reports / "raw")
     for checked in (of_items, of_events):
-        checked.demand()
+        checked.demand(public=public, docs=index)
     _write(out / "items.parquet", good_items, ITEMS)
     _write(out / "events.parquet", good_events, EVENTS)
     return of_events.record, of_items.record
 
 
 def check_prepared(
-    prepared: Path, reports: Path, expectations: Path, *, services: Sequence[str], max_items_per_user: int
+    prepared: Path,
+    reports: Path,
+    expectations: Path,
+    *,
+    services: Sequence[str],
+    max_items_per_user: int,
+    public: bool = False,
 ) -> tuple[DataCheck, ...]:
     """Check `prepared/interactions.parquet` against `prepared.json` and against each service's own suite.
 
@@ -88,6 +96,7 @@ def check_prepared(
         expectations: the folder of suites.
         services: the services that will be trained on it.
         max_items_per_user: the bound on distinct items that prepare was given.
+        public: the source is declared public; only then a refusal carries figures.
 
     Raises:
         ContractBroken: an expectation does not hold.
@@ -97,8 +106,8 @@ def check_prepared(
     parameters = {"max_items_per_user": max_items_per_user}
     paths = [expectations / f"{name}.json" for name in ("prepared", *services)]
     checks = [check(path.stem, table, _without_quarantine(path), parameters) for path in paths]
-    _leave_evidence(checks, prepared, reports / "prepared")
-    return tuple(checked.demand() for checked in checks)
+    index = _leave_evidence(checks, prepared, reports / "prepared")
+    return tuple(checked.demand(public=public, docs=index) for checked in checks)
 
 
 def _utc(bound: datetime | None) -> datetime | None:
@@ -128,10 +137,12 @@ def _without_quarantine(path: Path) -> Suite:
     return suite
 
 
-def _leave_evidence(checks: Sequence[Checked], out: Path, reports: Path) -> None:
-    docs.write(checks, reports)
+def _leave_evidence(checks: Sequence[Checked], out: Path, reports: Path) -> Path:
+    """Write the Data Docs and the records; return the index of the former."""
+    index = docs.write(checks, reports)
     for checked in checks:
         checked.record.write(out / f"{checked.record.table}-check.json")
+    return index
 
 
 def _write(path: Path, table: pa.Table, schema: pa.Schema) -> None:

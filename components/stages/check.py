@@ -17,7 +17,8 @@ def check(run: Run, progress: Progress = no_progress) -> None:
     from components.quality.stage import check_raw
 
     folders = run.data / "raw", run.data / "checked", run.reports, run.root / "expectations"
-    check_raw(*folders, window=run.params.window, previous_events=_previous_events(run))
+    public = run.params.chosen_source.public
+    check_raw(*folders, window=run.params.window, public=public, previous_events=_previous_events(run))
     _remember_events(run)
 
 

@@ -14,5 +14,11 @@ def prepare(run: Run, progress: Progress = no_progress) -> None:
     prepared, params = run.data / "prepared", run.params
     events, items = run.table("checked", "events"), run.table("checked", "items")
     room(events, items, params.prepare, params.privacy.block, prepared, progress=progress)
-    suites, bound = run.root / "expectations", params.prepare.max_items_per_user
-    check_prepared(prepared, run.reports, suites, services=list(params.services), max_items_per_user=bound)
+    check_prepared(
+        prepared,
+        run.reports,
+        run.root / "expectations",
+        services=list(params.services),
+        max_items_per_user=params.prepare.max_items_per_user,
+        public=params.chosen_source.public,
+    )

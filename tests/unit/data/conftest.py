@@ -64,14 +64,16 @@ def home(tmp_path: Path) -> Path:
 def collect_csv(tmp_path: Path, home: Path) -> Collect:
     """Collect the lines given as the shop's orders; keywords change the mapping of events."""
 
-    def run(content: str | bytes, *, window: Window = ALWAYS, header: str = HEADER, **mapping: Any) -> Outcome:
+    def run(
+        content: str | bytes, *, window: Window = ALWAYS, header: str = HEADER, public: bool = True, **mapping: Any
+    ) -> Outcome:
         orders = content if isinstance(content, bytes) else content.encode()
         (tmp_path / "orders.csv").write_bytes(header.encode() + orders)
         (tmp_path / "items.csv").write_text(ITEMS)
         events = {"path": str(tmp_path / "orders.csv"), "columns": COLUMNS, "currency": "EUR", **mapping}
         catalogue = {"item": "sku", "title": "name", "category": "group", "price": "price"}
         items = {"path": str(tmp_path / "items.csv"), "columns": catalogue, "currency": "EUR"}
-        source = Source.model_validate({"kind": "files", "events": events, "items": items})
+        source = Source.model_validate({"kind": "files", "public": public, "events": events, "items": items})
         reader = open_source(source, tmp_path / "wheels")
         out = tmp_path / "raw"
         return Outcome(collect(reader, source, window, "quarter", home, out, now=NOW), out)

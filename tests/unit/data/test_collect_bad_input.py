@@ -235,6 +235,13 @@ def test_a_header_and_nothing_else_is_an_empty_window(collect_csv: Collect) -> N
         collect_csv("")
 
 
+@pytest.mark.parametrize("public", [True, False])
+def test_why_there_is_no_event_is_told_of_a_public_source_only(collect_csv: Collect, public: bool) -> None:
+    with pytest.raises(ContractBroken, match="has no event") as caught:
+        collect_csv(order(what="teleport"), public=public)
+    assert ("unknown event kind" in str(caught.value)) == public
+
+
 def test_a_full_disk_leaves_what_was_there(
     collect_csv: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from components.quality import quarantine, suites
 from components.quality.stage import check_prepared, check_raw
 
 from .tables import END, EXPECTATIONS, NOW, START, events, interactions, items, plant, write
+from .test_faults import EVENT_TABLE_FAULTS
 
 
 def _raw(folder: Path, table: pa.Table, catalogue: pa.Table | None = None, **changes: Any) -> tuple[DataCheck, ...]:
@@ -27,9 +28,12 @@ def _raw(folder: Path, table: pa.Table, catalogue: pa.Table | None = None, **cha
     return check_raw(raw, folder / "checked", folder / "reports", EXPECTATIONS, **options)
 
 
-def _prepared(folder: Path, table: pa.Table, expectations: Path = EXPECTATIONS) -> tuple[DataCheck, ...]:
+def _prepared(
+    folder: Path, table: pa.Table, expectations: Path = EXPECTATIONS, **changes: Any
+) -> tuple[DataCheck, ...]:
     prepared = write(folder / "prepared", interactions=table, items=items())
-    return check_prepared(prepared, folder / "reports", expectations, services=["recommend"], max_items_per_user=4)
+    options = {"services": ["recommend"], "max_items_per_user": 4, **changes}
+    return check_prepared(prepared, folder / "reports", expectations, **options)
 
 
 def test_a_clean_window_passes_whole_and_leaves_its_evidence(tmp_path: Path) -> None:
@@ -62,18 +66,45 @@ def test_an_event_about_an_item_that_went_to_quarantine_is_about_an_unknown_item
     assert quarantine.counts(tmp_path / "checked" / "quarantine.parquet") == {"price": 1, "unknown item": 1}
 
 
-def test_a_broken_table_is_refused_in_one_sentence_after_its_evidence_is_written(tmp_path: Path) -> None:
+def test_a_broken_table_of_a_public_source_is_refused_in_one_sentence_with_its_figures(tmp_path: Path) -> None:
     with pytest.raises(ContractBroken) as caught:
-        _raw(tmp_path, events(), previous_events=1000)
+        _raw(tmp_path, events(), previous_events=1000, public=True)
     assert str(caught.value) == (
         'The table events breaks its suite events: "volume", expect_table_row_count_to_be_between, does not hold '
         "(found 40, limit min_value about 500, max_value about 2,000). "
         "A window with half or twice the events of the last one was cut or loaded twice. "
-        "Look at its Data Docs page, then mend the source or change expectations/events.json in review."
+        "Mend the source, or change expectations/events.json in review; the rows are shown in "
+        f"{tmp_path / 'reports' / 'raw' / 'index.html'}"
     )
+
+
+def test_a_broken_table_of_a_private_source_is_refused_without_a_figure_and_by_its_page(tmp_path: Path) -> None:
+    with pytest.raises(ContractBroken) as caught:
+        _raw(tmp_path, plant(events(), "user", "C1104905"), previous_events=1000)
+    assert str(caught.value) == (
+        'The table events breaks its suite events: "volume", expect_table_row_count_to_be_between, does not hold. '
+        "A window with half or twice the events of the last one was cut or loaded twice. "
+        "Mend the source, or change expectations/events.json in review; the rows are shown in "
+        f"{tmp_path / 'reports' / 'raw' / 'index.html'}"
+    )
+
+
+@pytest.mark.parametrize("name", EVENT_TABLE_FAULTS)
+def test_no_refusal_of_a_private_source_tells_a_count_a_date_or_a_share(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ContractBroken) as caught:
+        _raw(tmp_path, EVENT_TABLE_FAULTS[name](events()), previous_events=40)
+    assert (caught.value.value, caught.value.limit) == (None, None)
+    assert not set(caught.value.what) & set("0123456789%")
+
+
+def test_a_refused_table_leaves_its_evidence_and_its_page(tmp_path: Path) -> None:
+    with pytest.raises(ContractBroken):
+        _raw(tmp_path, events(), previous_events=1000)
     record = DataCheck.read(tmp_path / "checked" / "events-check.json")
     assert (record.passed, record.failed) == (False, ("volume",))
-    assert "is refused" in (tmp_path / "reports" / "raw" / "events.html").read_text()
+    page = (tmp_path / "reports" / "raw" / "events.html").read_text()
+    assert "is refused" in page
+    assert "found 40, limit min_value about 500" in page
 
 
 def test_a_refused_window_leaves_no_table_of_an_earlier_one(tmp_path: Path) -> None:
@@ -131,6 +162,14 @@ def test_a_prepared_table_that_one_service_cannot_use_is_refused_in_that_service
         _prepared(tmp_path, interactions(users=4))
     assert DataCheck.read(tmp_path / "prepared" / "prepared-check.json").passed
     assert not DataCheck.read(tmp_path / "prepared" / "recommend-check.json").passed
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_refused_prepared_table_tells_its_figures_of_a_public_source_only(tmp_path: Path, public: bool) -> None:
+    with pytest.raises(ContractBroken) as caught:
+        _prepared(tmp_path, interactions(users=4), public=public)
+    assert ("found 4" in str(caught.value)) == public
+    assert str(caught.value).endswith(str(tmp_path / "reports" / "prepared" / "index.html"))
 
 
 def test_a_row_level_after_prepare_is_refused_because_nothing_would_set_the_row_aside(tmp_path: Path) -> None:
