@@ -7,8 +7,10 @@ and Prefect caches nothing, because what exists by content key is not made again
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from inspect import signature
+from traceback import format_exception
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import task
@@ -18,7 +20,9 @@ from prefect.states import Failed
 from prefect.tasks import exponential_backoff
 
 from components.core.errors import JaliError, Unavailable
+from components.core.files import write_bytes
 from components.core.progress import bar
+from components.stages.run import Run
 
 TRAININGS = "jali-training"
 """A global limit of one: two trainings at once would only wait for the same ledger and workspace."""
@@ -56,6 +60,11 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, Unavailable):
                 raise
             return cast(R, Failed(message=str(error), data=error))
+        except Exception as fault:
+            hidden = _without_rows(fault, title, args)
+            if hidden is None:
+                raise
+            return cast(R, Failed(message=str(hidden), data=hidden))
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -76,6 +85,23 @@ def verdicts(body: Callable[P, R]) -> Callable[P, R]:
             return cast(R, Failed(message=str(error), data=error))
 
     return run
+
+
+def _without_rows(fault: Exception, title: str, given: tuple[Any, ...]) -> JaliError | None:
+    """Return what may be said of a fault of the program on private rows; None where it need not be kept from anybody.
+
+    Its text and stack may quote a row, and Prefect's log is outside of the trusted zone: they go to a file inside it.
+    """
+    run = next((one for one in given if isinstance(one, Run)), None)
+    if run is None or run.params.chosen_source.public:
+        return None
+    page = run.reports / "faults" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.txt"
+    write_bytes(page, "".join(format_exception(fault)).encode())
+    return JaliError(
+        f"{title} failed by a fault of the program",
+        value=type(fault).__name__,
+        next_step=f"Read {page}, in the trusted zone.",
+    )
 
 
 def _is_unavailable(task: Any, run: Any, state: State[Any]) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from components.core.errors import Misconfigured
+
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -80,10 +82,19 @@ def load() -> Settings:
         home=home,
         identities=Path(os.environ.get("JALI_IDENTITIES") or root / "identities.yaml"),
         mlflow_uri=os.environ.get("JALI_MLFLOW_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}",
-        prefect_port=int(os.environ.get("JALI_PREFECT_PORT", "4200")),
-        mlflow_port=int(os.environ.get("JALI_MLFLOW_PORT", "5000")),
-        serving_port=int(os.environ.get("JALI_SERVING_PORT", "8080")),
+        prefect_port=_port("JALI_PREFECT_PORT", 4200),
+        mlflow_port=_port("JALI_MLFLOW_PORT", 5000),
+        serving_port=_port("JALI_SERVING_PORT", 8080),
     )
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise Misconfigured(
+            f"{name} is no port", value=repr(text), limit="1 to 65535", next_step="Set it, or unset it."
+        )
+    return int(text)
 
 
 def point_prefect_here() -> None:
