@@ -21,7 +21,7 @@ class Private(Generic[T]):
     charges it; no method of this class returns it, but for a source that is declared public.
 
     Attributes:
-        digest: content digest, plain; it stays in the trusted zone (publish `digests.keyed` instead).
+        digest: content digest under the shop's key (`digests.keyed`): content keys, which are published, hold it.
         blocks: the calendar blocks whose rows the value was computed from, sorted.
         split: train, validation or test; each is a disjoint set of users.
         public: the source is declared public, so that ceilings and un-noised curves may be shown beside it.

@@ -63,19 +63,42 @@ def split(prepared: Path, shares: Split, out: Path, *, progress: Progress = no_p
     return {name: out / f"{name}.parquet" for name in SPLITS}
 
 
-def private_tables(folder: Path, blocks: tuple[str, ...], public: bool) -> dict[str, Private[Path]]:
+def private_tables(folder: Path, blocks: tuple[str, ...], public: bool, key: bytes) -> dict[str, Private[Path]]:
     """Return the split tables in `folder` as private values that only a release opens.
+
+    One that is opened is the one that was named: a file that changed in between is refused then (`ContractBroken`).
 
     Args:
         folder: what `split` wrote.
         blocks: the calendar blocks whose rows may be in them (`Collected.blocks`).
         public: the source is declared public.
+        key: the key of digests of private data (`digest_key`): their names are published in content keys.
     """
-    return {name: _private(folder / f"{name}.parquet", blocks, name, public) for name in SPLITS}
+    return {name: _private(folder / f"{name}.parquet", blocks, name, public, key) for name in SPLITS}
 
 
-def _private(path: Path, blocks: tuple[str, ...], name: str, public: bool) -> Private[Path]:
-    return Private(_load=lambda: path, digest=digest.of_path(path), blocks=blocks, split=name, public=public)
+def _private(path: Path, blocks: tuple[str, ...], name: str, public: bool, key: bytes) -> Private[Path]:
+    named = _digest(path, key)
+
+    def load() -> Path:
+        # The account that is charged, and the bundle that is found again, are those of the digest.
+        found = _digest(path, key)
+        if found != named:
+            raise ContractBroken(
+                f"The table {path} changed since it was named",
+                value=found[:12],
+                limit=named[:12],
+                next_step="Let the run that makes the data end, then run the same command again.",
+            )
+        return path
+
+    return Private(_load=load, digest=named, blocks=blocks, split=name, public=public)
+
+
+def _digest(path: Path, key: bytes) -> str:
+    if not path.is_file():  # the digest of a path that is not there is that of an empty folder
+        raise ContractBroken(f"The table {path} is missing", next_step="Run the step that makes it.")
+    return digest.keyed(key, digest.of_path(path))
 
 
 def _threshold(share: float) -> str:

@@ -62,10 +62,11 @@ def count_event(run: Run) -> Gaussian:
 
 
 def _tables(run: Run) -> dict[str, Private[Path]]:
+    from components.data.pseudonym import digest_key
     from components.data.split import private_tables
 
     split, dataset = run.data / "split", dataset_of(run)
-    return private_tables(split, dataset.blocks, dataset.public)
+    return private_tables(split, dataset.blocks, dataset.public, digest_key(run.settings.home))
 
 
 def _users(table: Path) -> list[str]:

@@ -60,14 +60,40 @@ def test_an_empty_split_is_refused_and_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "split").exists()
 
 
-def test_private_tables_are_named_by_content_and_tell_nothing(workspace: Path) -> None:
+def test_private_tables_are_named_by_a_keyed_digest_and_tell_nothing(workspace: Path) -> None:
     paths = split(workspace / "prepared", Split(), workspace / "split")
-    tables = private_tables(workspace / "split", ("2024Q2",), public=False)
+    tables = private_tables(workspace / "split", ("2024Q2",), public=False, key=b"ours")
     assert tuple(tables) == SPLITS
+    # A plain digest lets whoever guesses a table confirm the guess, and content keys are published.
     assert {name: table.digest for name, table in tables.items()} == {
-        name: digest.of_path(path) for name, path in paths.items()
+        name: digest.keyed(b"ours", digest.of_path(path)) for name, path in paths.items()
     }
     assert all(
         (table.split, table.blocks, table.public) == (name, ("2024Q2",), False) for name, table in tables.items()
     )
     assert str(workspace) not in repr(tables)
+
+
+def test_another_shops_key_gives_the_same_table_another_name(workspace: Path) -> None:
+    split(workspace / "prepared", Split(), workspace / "split")
+    ours, theirs = (private_tables(workspace / "split", ("2024Q2",), False, key) for key in (b"ours", b"theirs"))
+    assert ours["train"].digest != theirs["train"].digest
+
+
+def test_a_table_that_changed_after_it_was_named_is_not_opened(workspace: Path) -> None:
+    paths = split(workspace / "prepared", Split(), workspace / "split")
+    rows = private_tables(workspace / "split", ("2024Q2",), public=True, key=b"ours")["train"].map(
+        pq.read_table, name="rows"
+    )
+    assert rows.open_public().equals(pq.read_table(paths["train"]))
+    pq.write_table(pq.read_table(paths["train"]).slice(1), paths["train"])
+    with pytest.raises(ContractBroken, match=r"train.parquet changed since it was named"):
+        rows.open_public()
+
+
+def test_a_table_that_went_away_after_it_was_named_is_not_opened(workspace: Path) -> None:
+    paths = split(workspace / "prepared", Split(), workspace / "split")
+    table = private_tables(workspace / "split", ("2024Q2",), public=True, key=b"ours")["test"]
+    paths["test"].unlink()
+    with pytest.raises(ContractBroken, match=r"test.parquet is missing"):
+        table.open_public()
