@@ -13,7 +13,8 @@ from components.stages.run import Run
 
 
 def test_rows_are_named_without_a_plain_digest_of_the_table(divided: Run) -> None:
-    view = f"toy rows {digest.of_path(divided.data / 'split' / 'items.parquet')} {digest.of_json({})}"
+    params = digest.of_json(divided.service("toy")[1].model_dump(mode="json"))
+    view = f"toy rows {digest.of_path(divided.data / 'split' / 'items.parquet')} {params}"
     for which, rows in private_rows(divided, "toy").items():
         plain = digest.of_path(divided.data / "split" / f"{which}.parquet")
         keyed = digest.keyed(digest_key(divided.settings.home), plain)
