@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 import yaml
 
 from components.core.params import Params, Section, load
-from tests.architecture.source import ROOT, product, reach
+from tests.architecture.source import ROOT, product, reach, tree
 
+PARAMS = load(ROOT / "params.yaml")
 SERVICE = "recommend"
 STAGES = {
     name: stage.get("do", stage) for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
@@ -39,8 +41,11 @@ AT_COLLECT = ["components/core/digest.py", "components/core/evidence.py"]
 READS = {
     "collect": ["components/data/backend.py"],  # the schema of a source in SQL
     "split": ["components/data/collect.py", "components/data/pseudonym.py"],  # a record and a key of data/raw
-    "train": ["components/data/backend.py", "components/data/tables.py", "components/evaluation"],
-    "evaluate": ["components/data/backend.py", "components/data/tables.py"],
+    "train": [
+        *("components/data/backend.py", "components/data/pseudonym.py", "components/data/tables.py"),
+        "components/evaluation",
+    ],
+    "evaluate": ["components/data/backend.py", "components/data/pseudonym.py", "components/data/tables.py"],
     "audit": [  # what brings the simulated shop as it is
         *("components/data/backend.py", "components/data/blocks.py", "components/data/collect.py"),
         *("components/data/sources", "components/data/tables.py"),
@@ -52,6 +57,14 @@ READS = {
     ],
 }
 """What a stage imports for a name, for a record's type, or from rooms that an earlier stage has used for it."""
+
+
+def _parameters(path: Path) -> set[str]:
+    """The keys of params.yaml that a module of the stages reads, as `run.params.<section>.<key>`."""
+    chains = [ast.unparse(node).split(".") for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)]
+    keys = {tuple(chain[2:4]) for chain in chains if chain[:2] == ["run", "params"] and len(chain) > 3}
+    fields = {key for key in keys if key[1] in type(getattr(PARAMS, key[0])).model_fields}
+    return {".".join(key).replace("chosen_source", "sources") for key in fields}
 
 
 def _within(path: Path, rooms: list[str]) -> bool:
@@ -92,9 +105,18 @@ def test_everything_that_a_stage_depends_on_is_there_or_made_by_a_stage(stage: s
         assert (ROOT / known).exists() or any(dep == out or out in dep.parents for out in made), dep
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_every_parameter_that_it_reads(stage: str) -> None:
+    named = [key.replace("${key}", SERVICE) for key in STAGES[stage]["params"]]
+    helpers = [path for path in _reach(stage, CARRIES + READS.get(stage, [])) if path.stem not in STAGES]
+    rooms = [Path(f"components/stages/{stage}.py"), *(path for path in helpers if _within(path, ["components/stages"]))]
+    read = {key for path in rooms for key in _parameters(path)}
+    assert {key for key in read if not any(key == one or key.startswith(f"{one}.") for one in named)} == set()
+
+
 def test_params_yaml_says_every_key_so_that_no_default_in_the_code_is_in_force() -> None:
     written = yaml.safe_load((ROOT / "params.yaml").read_text())
     assert set(written) == set(Params.model_fields)
-    for name, section in load(ROOT / "params.yaml"):
+    for name, section in PARAMS:
         if isinstance(section, Section) and name not in ("sources", "services"):
             assert set(written[name]) == set(type(section).model_fields), name
