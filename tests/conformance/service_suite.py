@@ -8,9 +8,7 @@ class TestRecommend(ServiceConformance):
 from __future__ import annotations
 
 import json
-import pickle
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -27,6 +25,8 @@ from components.core import digest, params
 from components.core.errors import Misconfigured
 from components.core.service import Candidate, Service, find
 from components.privacy import mechanisms
+
+from .patches import no_pickle, noiseless
 
 ROOT = Path(__file__).parents[2]
 MU, DELTA, POPULATION = 1.0, 1e-5, 40
@@ -269,34 +269,6 @@ class ServiceConformance:
     def test_its_probe_needs_no_user(self, candidate: Candidate, tmp_path: Path) -> None:
         bundle, _, _ = self.trained(candidate, self.rows(tmp_path, self.table(self.baskets())), tmp_path)
         assert all(np.isfinite(value) for value in self.service.probe(bundle).values())
-
-
-@contextmanager
-def noiseless() -> Iterator[list[tuple[np.ndarray, float]]]:
-    """Turn the noise of one-shot mechanisms off, and yield the list of (sum, sensitivity) that they asked noise for."""
-    sums: list[tuple[np.ndarray, float]] = []
-
-    def keep(vector: np.ndarray, sensitivity: float, noise_multiplier: float) -> np.ndarray:
-        sums.append((np.array(vector, dtype=np.float64), sensitivity))
-        return sums[-1][0]
-
-    with patch.object(mechanisms, "noised_sum", keep):
-        yield sums
-
-
-@contextmanager
-def no_pickle() -> Iterator[None]:
-    """Make any unpickling fail."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a bundle was unpickled")
-
-    with (
-        patch.object(pickle, "loads", refuse),
-        patch.object(pickle, "load", refuse),
-        patch.object(pickle, "Unpickler", refuse),
-    ):
-        yield
 
 
 def _pseudonym(user: int) -> str:
