@@ -14,13 +14,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from components.core.errors import BudgetExhausted, ContractBroken
-from components.core.params import Cap
+from components.core.params import Cap, Section, Split
 from components.privacy import accounting
 from components.privacy.chain import GENESIS, Entry
 from components.privacy.release import Event, Gaussian, Release
 
 LIFETIME = "lifetime"
 """The block of the account that every release of a split charges, where a lifetime cap is set."""
+
+
+class Partition(Section):
+    """What accounts are of: how time is cut into blocks, and users into splits.
+
+    Another cut would open new accounts over the same people, so a ledger keeps the first one for ever.
+    """
+
+    block: str
+    split: Split
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"{name}: {share:g}" for name, share in self.split)
+        return f"privacy.block: {self.block}, split: {{{shares}}}"
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,7 @@ class Book:
     """The state that the rows lead to, in their order."""
 
     genesis: str = ""
+    partition: Partition | None = None
     terms: dict[tuple[str, str], Account] = field(default_factory=dict)
     holds: dict[tuple[str, int], Hold] = field(default_factory=dict)
 
@@ -114,6 +129,8 @@ class Book:
         body = entry.body
         if entry.verb == GENESIS:
             self.genesis = body["genesis"]
+        elif entry.verb == "partition":
+            self.partition = self.partition or Partition.model_validate(body["partition"])
         elif entry.verb == "open":
             account = open_account(body["block"], body["split"], Cap(**body["cap"]), order=body["order"])
             self.terms.setdefault((account.block, account.split), account)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from components.core import digest
-from components.core.errors import ContractBroken, Unavailable
+from components.core.errors import ContractBroken, Misconfigured, Unavailable
 from components.core.params import Cap
 from components.core.private import Private
-from components.privacy.accounts import LIFETIME, Account, Book, Hold, open_account
+from components.privacy.accounts import LIFETIME, Account, Book, Hold, Partition, open_account
 from components.privacy.chain import NOWHERE, Append, Chain, Entry, Head
 from components.privacy.holding import Holding, is_held
 from components.privacy.journal import Journal, settlement
@@ -26,7 +26,7 @@ from components.privacy.opened import Open, Settled
 from components.privacy.release import Event, Release
 from components.privacy.store import Store
 
-__all__ = ["Account", "Entry", "Head", "Ledger", "Open", "Settled", "once", "require_same_ledger"]
+__all__ = ["Account", "Entry", "Head", "Ledger", "Open", "Partition", "Settled", "once", "require_same_ledger"]
 
 T = TypeVar("T")
 
@@ -34,28 +34,51 @@ T = TypeVar("T")
 class Ledger:
     """The accounts of one `JALI_HOME`. Safe to use from several threads and processes at once."""
 
-    def __init__(self, home: Path, cap: Cap, lifetime_cap: Cap | None, journal: Journal) -> None:
+    def __init__(
+        self, home: Path, cap: Cap, lifetime_cap: Cap | None, partition: Partition | None, journal: Journal
+    ) -> None:
         self._home, self._cap, self._lifetime_cap, self._journal = home, cap, lifetime_cap, journal
+        self._partition = partition
         self._store = Store(home / "store")
         self.genesis = journal.book().genesis
         """The id that was drawn when the ledger was made; evidence carries it."""
 
     @classmethod
-    def open(cls, home: Path, cap: Cap, lifetime_cap: Cap | None = None, *, busy_seconds: float = 10.0) -> Ledger:
+    def open(
+        cls,
+        home: Path,
+        cap: Cap,
+        lifetime_cap: Cap | None = None,
+        *,
+        partition: Partition | None = None,
+        busy_seconds: float = 10.0,
+    ) -> Ledger:
         """Open the ledger in `home`, made there with its genesis id if there is none.
 
-        An account keeps the cap with which it opened; `cap` is that of accounts that are new.
+        Args:
+            cap: that of accounts that are new; an account keeps the cap with which it opened.
+            lifetime_cap: the same over all blocks.
+            partition: what blocks and splits are, which the first release fixes; without it a ledger can be read.
 
         Raises:
             ContractBroken: a row was changed or removed, or the file is no ledger.
+            Misconfigured: `partition` is another than this ledger's.
             Unavailable: another process holds it.
         """
-        return cls(home, cap, lifetime_cap, Journal(Chain(home / "ledger.db", busy_seconds=busy_seconds)))
+        journal = Journal(Chain(home / "ledger.db", busy_seconds=busy_seconds))
+        if partition is not None:
+            _require_same_partition(partition, journal.book())
+        return cls(home, cap, lifetime_cap, partition, journal)
 
     @property
     def head(self) -> Head:
         """The last row. Kept elsewhere, it lets `verify` find a log that was cut."""
         return self._journal.head()
+
+    @property
+    def partition(self) -> Partition | None:
+        """What blocks and splits are, or None before a release fixed it."""
+        return self._journal.book().partition
 
     def accounts(self) -> list[Account]:
         """Return every account that was ever charged, with its balances."""
@@ -89,11 +112,6 @@ class Ledger:
         """
         return self._settled(self._journal.book(), key)
 
-    def charged(self, key: str) -> tuple[Event, ...]:
-        """Return what every attempt at `key` has cost: a training that was done again is the composition of all."""
-        attempts = self._journal.book().attempts(key)
-        return tuple(event for hold in attempts if (event := hold.charged) is not None)
-
     @contextmanager
     def release(self, release: Release, *, key: str, of: Private[T]) -> Iterator[Open[T]]:
         """Reserve `release`, and yield what opens the private value `of`.
@@ -109,6 +127,7 @@ class Ledger:
 
         Raises:
             BudgetExhausted: it does not fit; nothing was read.
+            Misconfigured: blocks or splits are cut otherwise than this ledger's.
             ContractBroken: `of` is not what `release` charges, or `key` is settled and its output is there.
             Unavailable: another process is at work on the same key, or the ledger cannot be written.
         """
@@ -130,11 +149,14 @@ class Ledger:
             with self._journal.write() as append:
                 self._end_dead_holds(append)
                 book = self._journal.book()
+                _require_same_partition(self._partition, book)
                 hold = self._next_attempt(book, release, key)
                 accounts = [self._account(book, block, release.split) for block in release.blocks]
-                if self._lifetime_cap is not None:
+                if self._lifetime_cap is not None or (LIFETIME, release.split) in book.terms:
                     accounts.append(self._account(book, LIFETIME, release.split))
                 book.admit(release, accounts)
+                if book.partition is None and self._partition is not None:
+                    append("partition", {"partition": self._partition.model_dump(mode="json")})
                 for account in accounts:
                     if (account.block, account.split) not in book.terms:
                         terms = {"cap": account.cap.model_dump(), "order": account.order}
@@ -222,6 +244,16 @@ def once(
         if done is not None and done.folder is not None:
             return done
         raise
+
+
+def _require_same_partition(partition: Partition | None, book: Book) -> None:
+    if book.partition is not None and partition != book.partition:
+        raise Misconfigured(
+            "This ledger's accounts are of other blocks or splits, and another cut is no fresh budget over its people",
+            value=partition or "no blocks and splits",
+            limit=book.partition,
+            next_step="Set them back in params.yaml; other people may have another ledger, in another JALI_HOME.",
+        )
 
 
 def require_same_ledger(genesis: str, ledger: Ledger) -> None:

@@ -39,7 +39,8 @@ def statement(
     Args:
         mechanism: what made the version's bundle.
         releases: digest of each `Release` of the training by its mechanism, losing candidates and counts included.
-        events: what each of them cost, every attempt included (`Ledger.charged`).
+        events: what each of them cost. An attempt that was lost left nothing behind: it is charged to the accounts
+            and is no part of a version.
         delta: the δ at which ε is stated.
         blocks: calendar blocks whose rows were read.
         ledger: genesis id of the ledger that was charged.

@@ -80,11 +80,16 @@ class Run:
         return found, params.parse(found.params, self.params.services.get(name, {}), f"params.yaml: services.{name}")
 
     def ledger(self) -> Ledger:
-        """Open this machine's ledger with the caps of the parameters."""
-        from components.privacy.ledger import Ledger
+        """Open this machine's ledger with the caps, blocks and splits of the parameters.
+
+        Raises:
+            Misconfigured: the ledger's accounts are of other blocks or splits.
+        """
+        from components.privacy.ledger import Ledger, Partition
 
         privacy = self.params.privacy
-        return Ledger.open(self.settings.home, privacy.cap, privacy.lifetime_cap)
+        partition = Partition(block=privacy.block, split=self.params.split)
+        return Ledger.open(self.settings.home, privacy.cap, privacy.lifetime_cap, partition=partition)
 
     def records(self) -> RecordStore:
         """Return the records by content key that outlive a workspace."""

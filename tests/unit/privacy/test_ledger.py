@@ -192,7 +192,7 @@ def test_where_the_output_is_gone_doing_it_again_is_a_new_charge(ledger, output)
     assert ledger.settled("k").folder is None
     assert once(ledger, release_of(), "k", private(), mechanism).attempt == 2
     assert balance(ledger).rdp_spent == 2 * accounting.rdp(ONE_SHOT, 4)
-    assert ledger.charged("k") == (ONE_SHOT, ONE_SHOT)
+    assert [hold.charged for hold in ledger.holds()] == [ONE_SHOT, ONE_SHOT]
 
 
 def test_a_changed_output_is_refused(ledger, output):
@@ -238,6 +238,18 @@ def test_a_lifetime_cap_is_charged_by_every_release_of_the_split(home):
     ):
         pass
     assert balance(ledger, LIFETIME).rdp_spent > 0
+
+
+def test_a_lifetime_cap_that_was_once_set_goes_on_being_charged(home, output):
+    spend = {"of": private(blocks=("2000Q4",))}
+    with open_ledger(home, lifetime_cap=Cap(epsilon=6, delta=1e-6)).release(release_of(), key="k", **spend) as opened:
+        opened.keep(output)
+    later = open_ledger(home)
+    with (
+        pytest.raises(BudgetExhausted, match="account lifetime/train"),
+        later.release(release_of(Gaussian(noise_multiplier=0.7)), key="m", **spend),
+    ):
+        pass
 
 
 def test_a_lifetime_account_counts_what_was_released_before_it_was_set(home):

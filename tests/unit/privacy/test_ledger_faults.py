@@ -82,7 +82,7 @@ def test_a_process_killed_after_it_started_is_charged_in_full(home, output):
         assert balance(ledger).rdp_spent == full
         opened.keep(output)
     assert balance(ledger).rdp_spent == 2 * full
-    assert ledger.charged("k") == (STEPS, STEPS)
+    assert [hold.charged for hold in ledger.holds()] == [STEPS, STEPS]
 
 
 @pytest.mark.slow
