@@ -96,7 +96,8 @@ class Service:
         rows: `(split table path, items path, params) -> rows`: one row a user, contributions bounded.
         catalogue: `(items path, params) -> catalogue`: public.
         score: `(bundle folder, rows, seed) -> (users, metrics)` per-user values, un-noised: private. Every row has its
-            line, in the order of `rows` and with the same target for every bundle under one seed: lines are paired.
+            line, in the order of `rows` and with the same target for every bundle under one seed, whatever catalogue it
+            was made on: lines are paired.
         ceiling: `(rows of train, rows of test, catalogue, params) -> {name: {metric: value}}`: for public sources only.
         load: bundle folder -> an object that `router` and pyfunc models call.
         predict: `(loaded bundle, request model) -> answer model`.

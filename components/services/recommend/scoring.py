@@ -26,8 +26,9 @@ METRICS = (
     Metric("hit_rate@20"),
     Metric("auc"),
 )
-"""Half of a list of twenty is more than nearly anybody takes of it, and noise grows with the range: users above 0.5 count
-as 0.5. Without any privacy this moves no mean by more than 0.0002, on Ta-Feng, MovieLens-100k or the simulated shop."""
+"""Nearly nobody takes more than half of a list of twenty, and noise grows with the range: a precision or F1 above 0.5
+counts as 0.5. Without any privacy this moves no mean by more than 0.0002, on Ta-Feng, MovieLens-100k or the shop."""
+
 LISTED = 20
 """Length of the lists whose catalogue coverage is told."""
 
