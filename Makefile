@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Jali needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3.11."; exit 78; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the lock into $(VENV) (minutes, once)..."
-	@$(BIN)/python -m pip install -qq -r requirements.lock
+	@if [ -t 1 ]; then $(BIN)/python -m pip install --progress-bar on -r requirements.lock; else $(BIN)/python -m pip install -qq -r requirements.lock; fi
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -61,5 +61,5 @@ lock: ## Resolve the locks again (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 pyproject.toml --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
 	@uv pip compile -q --universal --python-version 3.11 pyproject.toml --extra dev --no-annotate --no-header | grep -vE '^(nvidia-|cuda-|triton)' > requirements-dev.lock
 
-clean: down ## Remove what runs made in the checkout; the ledger in JALI_HOME stays
-	@rm -rf data models reports metrics plots evidence var .dvc/cache .dvc/tmp
+clean: down ## Remove what runs made in the checkout; ledger, versions and the DVC remote stay
+	@rm -rf data models reports metrics plots evidence var/workspaces var/logs var/run var/prefect .dvc/cache .dvc/tmp

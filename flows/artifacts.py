@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
 
 
 def of_dataset(run: Run, dataset: Dataset) -> None:
-    """Show what the dataset is, without a figure about its rows, and where its Data Docs lie."""
-    docs = "\n".join(f"- `{page}`" for page in sorted(run.reports.glob("*/index.html")))
+    """Show what the dataset is, without a figure about its rows."""
     create_markdown_artifact(
-        key=f"dataset-{dataset.source}",
+        key=_key("dataset", dataset.source),
         description=f"Blocks {', '.join(dataset.blocks)}",
         markdown=f"""## Dataset {dataset.source}
 
@@ -31,10 +31,25 @@ def of_dataset(run: Run, dataset: Dataset) -> None:
 | window | {dataset.start or "from the first event"} to {dataset.end or "the last event"} |
 | blocks | {", ".join(dataset.blocks)} |
 | public | {dataset.public} |
+""",
+    )
 
-Data Docs and quarantine, in the trusted zone of the machine that ran this:
 
-{docs}
+def of_reports(run: Run) -> None:
+    """Show where Data Docs and quarantine lie, also where a check has refused the table."""
+    pages = "\n".join(
+        f"- [{page.parent.name}]({page.as_uri()}) `{page}`" for page in sorted(run.reports.glob("*/index.html"))
+    )
+    create_markdown_artifact(
+        key=_key("data-docs", run.params.source),
+        description="Data Docs, in the trusted zone",
+        markdown=f"""## Data Docs of {run.params.source}
+
+They lie on the machine that ran this, in the trusted zone; open them there.
+
+{pages or "No check has run yet."}
+
+Rows that were set aside: `{run.data / "raw" / "quarantine.parquet"}`, `{run.data / "checked" / "quarantine.parquet"}`
 """,
     )
 
@@ -44,15 +59,24 @@ def of_training(run: Run, service: str, logged: Logged) -> None:
     verdict = gate.verdict_of(run, service)
     outcome = f"{service}/{verdict.candidate}: {'passed' if verdict.passed else 'refused'}"
     create_markdown_artifact(
-        key=f"training-{service}", description=f"Summary of {outcome}", markdown=gate.summary_of(run, service)
+        key=_key("training", service), description=f"Summary of {outcome}", markdown=gate.summary_of(run, service)
     )
     create_table_artifact(
-        key=f"gates-{service}",
-        table=[{**one.model_dump(), "evidence": one.evidence[:12]} for one in verdict.gates],
+        key=_key("gates", service),
+        table=[
+            {
+                "gate": one.gate,
+                "passed": one.passed,
+                "value": one.value,
+                "limit": one.limit,
+                "evidence": one.evidence[:12],
+            }
+            for one in verdict.gates
+        ],
         description=f"Gates of {outcome}",
     )
     create_link_artifact(
-        key=f"mlflow-{service}",
+        key=_key("mlflow", service),
         description="The training in MLflow, with its candidates and ceilings",
         link=mlflow_page(logged.training),
         link_text=f"Compare the candidates of {service}",
@@ -62,7 +86,7 @@ def of_training(run: Run, service: str, logged: Logged) -> None:
 def of_request(request: PromotionRequest) -> None:
     """Show who asks for what, and the command of the second person."""
     create_markdown_artifact(
-        key=f"promotion-{request.service}",
+        key=_key("promotion", request.service),
         description=f"Version {request.version} waits for a second person",
         markdown=f"""## {request.requested_by} asks for version {request.version} of {request.service}
 
@@ -70,8 +94,8 @@ Replaces champion {request.previous_champion or "none"}. Evidence `{request.evid
 
 Somebody other than {request.author} decides:
 
-    jali promote approve {request.service} --by NAME --reason "..."
-    jali promote reject {request.service} --by NAME --reason "..."
+    jali promote approve {request.service} {request.version} --by NAME --reason "..."
+    jali promote reject {request.service} {request.version} --by NAME --reason "..."
 """,
     )
 
@@ -79,7 +103,7 @@ Somebody other than {request.author} decides:
 def of_champion(champion: Champion) -> None:
     """Show which version is champion now, and by whose approval."""
     create_markdown_artifact(
-        key=f"champion-{champion.service}",
+        key=_key("champion", champion.service),
         description=f"Version {champion.version}, approved by {champion.approver}",
         markdown=f"""## Version {champion.version} is champion of {champion.service}
 
@@ -88,6 +112,11 @@ Author {champion.author}, approved by {champion.approver}: {champion.decision.re
 ε = {champion.statement.epsilon:.3g}, δ = {champion.statement.delta:.1g}, {champion.statement.mechanism}
 """,
     )
+
+
+def _key(*parts: str) -> str:
+    """Return an artifact's key: Prefect takes small letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
 
 
 def mlflow_page(run_id: str) -> str:

@@ -12,6 +12,7 @@ def run_name() -> str:
     parts = [
         given.get("service"),
         given.get("source"),
+        f"last {given['last']}" if given.get("last") else None,
         _window(given.get("start"), given.get("end")),
         f"ε={epsilon:g}" if epsilon is not None else None,
         f"version {version}" if version is not None else None,

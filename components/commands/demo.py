@@ -12,6 +12,7 @@ import click
 
 from components.commands.machine import processes, start
 from components.core import params, settings
+from components.core.errors import Misconfigured
 from components.core.progress import bar
 from components.core.settings import Settings
 
@@ -70,8 +71,14 @@ def _make_people(here: Settings) -> None:
     for name in (AUTHOR, APPROVER):
         if name not in identities.names(here.home):
             identities.new_key(here.home, name)
+        public = identities.public_key(here.home, name)
         if name not in known:
-            identities.add(here.identities, name, identities.public_key(here.home, name))
+            identities.add(here.identities, name, public)
+        elif identities.base64_of(known[name]) != public:
+            raise Misconfigured(
+                f"{here.identities} lists {name} with another key than this machine's",
+                next_step="Remove its line, which an earlier demonstration left, and run this again.",
+            )
 
 
 def _approve(here: Settings, request: str) -> None:
@@ -85,7 +92,14 @@ def _approve(here: Settings, request: str) -> None:
         reason = "demonstration: the gates passed"
         assert asked is not None, "the flow has just recorded it"
         promotion.decide(
-            here, asked.service, outcome="approve", by=APPROVER, reason=reason, now=datetime.now(UTC), days=days
+            here,
+            asked.service,
+            asked.version,
+            outcome="approve",
+            by=APPROVER,
+            reason=reason,
+            now=datetime.now(UTC),
+            days=days,
         )
 
 
@@ -221,4 +235,5 @@ def _list(items: list[dict[str, Any]]) -> str:
 
 
 def _item(item: dict[str, Any]) -> str:
-    return f"{item['title'] or item['item']} ({item['category']})" if item["category"] else str(item["title"])
+    name = item["title"] or item["item"]
+    return f"{name} ({item['category']})" if item["category"] else name

@@ -10,6 +10,7 @@ import click
 from components.core import params, settings
 
 _by = click.option("--by", required=True, help="The name of a key on this machine.")
+_version = click.argument("version", type=click.IntRange(1))
 _reason = click.option("--reason", required=True, help="Why; it is signed and kept.")
 _here = click.option("--here", is_flag=True, help="Do it in this process and start no flow.")
 
@@ -29,19 +30,20 @@ def request(service: str, version: int | None, by: str) -> None:
 
     asked = promotion.request(settings.load(), service, by=by, now=_now(), version=version)
     click.echo(f"Asked for version {asked.version} of {service}, after champion {asked.previous_champion or 'none'}.")
-    click.echo(f"A second person now runs: jali promote approve {service} --by NAME --reason TEXT")
+    click.echo(f"A second person now runs: jali promote approve {service} {asked.version} --by NAME --reason TEXT")
 
 
 @promote.command()
 @click.argument("service")
+@_version
 @_by
 @_reason
 @click.option("--days", type=click.IntRange(1), help="How long it may be used; by default params.yaml's approval_days.")
 @_here
-def approve(service: str, by: str, reason: str, days: int | None, here: bool) -> None:
-    """Approve the newest request for SERVICE, and have it promoted."""
+def approve(service: str, version: int, by: str, reason: str, days: int | None, here: bool) -> None:
+    """Approve the request for VERSION of SERVICE, and have it promoted."""
     decision_days = days or params.load(settings.load().root / "params.yaml").promotion.approval_days
-    asked = _decide(service, "approve", by, reason, decision_days)
+    asked = _decide(service, version, "approve", by, reason, decision_days)
     if not here:
         from flows.start import start_promotion
 
@@ -56,11 +58,12 @@ def approve(service: str, by: str, reason: str, days: int | None, here: bool) ->
 
 @promote.command()
 @click.argument("service")
+@_version
 @_by
 @_reason
-def reject(service: str, by: str, reason: str) -> None:
-    """Reject the newest request for SERVICE; another one may be made."""
-    _decide(service, "reject", by, reason, 1)
+def reject(service: str, version: int, by: str, reason: str) -> None:
+    """Reject the request for VERSION of SERVICE; another one may be made."""
+    _decide(service, version, "reject", by, reason, 1)
     click.echo(f"{by} rejected it; nothing was promoted.")
 
 
@@ -115,10 +118,12 @@ def rollback(service: str, by: str, reason: str) -> None:
     click.echo(f"Version {champion.version} is champion of {service} again, approved by {champion.approver}.")
 
 
-def _decide(service: str, outcome: Literal["approve", "reject"], by: str, reason: str, days: int) -> str:
+def _decide(service: str, version: int, outcome: Literal["approve", "reject"], by: str, reason: str, days: int) -> str:
     from components.registry import promotion
 
-    decision = promotion.decide(settings.load(), service, outcome=outcome, by=by, reason=reason, now=_now(), days=days)
+    decision = promotion.decide(
+        settings.load(), service, version, outcome=outcome, by=by, reason=reason, now=_now(), days=days
+    )
     return decision.request
 
 

@@ -8,7 +8,7 @@ import click
 
 _source = click.option("--source", help="A source of params.yaml; by default the one that it chooses.")
 _service = click.option("--service", default="recommend", show_default=True)
-_epsilon = click.option("--epsilon", type=click.FloatRange(0, min_open=True), help="By default params.yaml's.")
+_epsilon = click.option("--epsilon", type=click.FloatRange(0, 100, min_open=True), help="By default params.yaml's.")
 _author = click.option("--author", default="scheduler", show_default=True, help="Whose key here signs the request.")
 _when = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"])
 

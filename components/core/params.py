@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationE
 from components.core.errors import Misconfigured
 from components.core.files import write_bytes
 
+Block = Literal["day", "week", "month", "quarter", "year"]
 EventKind = Literal["view", "search", "click", "cart", "purchase", "return", "review", "impression", "ad_click"]
 
 
@@ -93,7 +94,7 @@ class Cap(Section):
 class Privacy(Section):
     """What the ledger enforces."""
 
-    block: Literal["day", "week", "month", "quarter", "year"] = "quarter"
+    block: Block = "quarter"
     cap: Cap = Cap()
     count_noise: float = Field(15.0, gt=0)
     """σ of the DP count of a split's users, in users. It is made once for each dataset, whoever needs it."""

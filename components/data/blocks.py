@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+from components.core.params import Block
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-
-Block = Literal["day", "week", "month", "quarter", "year"]
 
 _UNITS: dict[Block, Literal["D", "W", "M", "Q", "Y"]] = {
     "day": "D",
@@ -40,6 +40,23 @@ def between(start: datetime, end: datetime, block: Block) -> tuple[str, ...]:
     days = range(0, max((end - start).days, 0) + 1)
     last = end - timedelta(microseconds=1)
     return tuple(sorted({name_of(min(start + timedelta(days=day), last), block) for day in days}))
+
+
+def last_whole(block: Block, now: datetime) -> tuple[datetime, datetime]:
+    """Return the half-open window of the last block that was over at `now`."""
+    end = _start(now.astimezone(UTC), block)
+    return _start(end - timedelta(microseconds=1), block), end
+
+
+def _start(ts: datetime, block: Block) -> datetime:
+    midnight = ts.replace(hour=0, minute=0, second=0, microsecond=0)
+    if block == "day":
+        return midnight
+    if block == "week":
+        return midnight - timedelta(days=midnight.weekday())
+    if block == "month":
+        return midnight.replace(day=1)
+    return midnight.replace(day=1, month=1 if block == "year" else 3 * ((ts.month - 1) // 3) + 1)
 
 
 def block_of(ts: ir.TimestampValue | ir.DateValue, block: Block) -> ir.StringValue:

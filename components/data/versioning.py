@@ -51,7 +51,9 @@ def open_workspace(root: Path, folder: Path, params: Params) -> Path:
     return folder
 
 
-def reproduce(workspace: Path, target: str, *, stages: int, progress: Progress = no_progress) -> dict[str, str]:
+def reproduce(
+    workspace: Path, target: str, *, stages: int, again: str | None = None, progress: Progress = no_progress
+) -> dict[str, str]:
     """Bring the stage `target` and all before it up to date, and push what they made to the default remote.
 
     What the stages print goes to `.dvc/tmp/repro.log` in the workspace. What a killed run left behind is mended.
@@ -60,6 +62,7 @@ def reproduce(workspace: Path, target: str, *, stages: int, progress: Progress =
         workspace: a folder with `dvc.yaml`.
         target: a stage.
         stages: how many stages that is, for the progress.
+        again: a stage to run first, changed or not: one that reads from outside, where DVC sees no change.
         progress: called with the stages done.
 
     Returns:
@@ -71,17 +74,18 @@ def reproduce(workspace: Path, target: str, *, stages: int, progress: Progress =
     """
     with turn(workspace, "repro") as held:
         log = _mend(workspace)
-        with log.open("a") as told:  # DVC and its stages append to it as well
-            running = _start(workspace, "repro", target, stderr=told, hold=[held])
-            seen = 0
-            for line in running.stdout or ():
-                told.write(line)
-                told.flush()
-                if line.startswith(("Running stage", "Stage '")):
-                    progress(seen, stages)
-                    seen += 1
-        if running.wait() != 0:
-            raise _failed(workspace, log)
+        seen = 0
+        for asked in ([["--single-item", "--force", again]] if again else []) + [[target]]:
+            with log.open("a") as told:  # DVC and its stages append to it as well
+                running = _start(workspace, "repro", *asked, stderr=told, hold=[held])
+                for line in running.stdout or ():
+                    told.write(line)
+                    told.flush()
+                    if line.startswith(("Running stage", "Stage '")):
+                        progress(min(seen, stages), stages)
+                        seen += 1
+            if running.wait() != 0:
+                raise _failed(workspace, log)
         pushed, said = _finished(workspace, "push")
         if not pushed:
             raise Unavailable(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BOUND = ("service", "version", "sequence", "previous_champion", "model", "evidence")
 """What a decision repeats from its request."""
 
+DEMONSTRATION = "demo-"
+"""How the names of demonstration keys begin. Both lie on one machine: they are nobody's."""
+
 
 class PromotionRequest(Record):
     """Somebody asks that a version become the champion of its service."""
@@ -89,12 +92,19 @@ def require_signed(
     require_same("the evidence's digest", request.evidence, verdict.digest)
     require_same("the training request", verdict.request, training.digest)
     require_same("the author", request.author, training.author)
+    if not evidence.dataset.public and decision.approver.startswith(DEMONSTRATION):
+        raise ApprovalInvalid(
+            "A demonstration key does not approve what was trained on a private source",
+            value=decision.approver,
+            limit="a person's own key",
+            next_step="Make one with `jali keys new NAME`; take the demonstration's names out of the reviewed file.",
+        )
     for person in (request.author, request.requested_by):
         if identities[person] == identities[decision.approver]:
             raise ApprovalInvalid(
                 "The author of a version, or who asks for its promotion, cannot approve it",
                 value=decision.approver if decision.approver == person else f"{decision.approver} with {person}'s key",
-                limit=f"anybody but {request.author} and {request.requested_by}",
+                limit=f"anybody but {' and '.join(dict.fromkeys((request.author, request.requested_by)))}",
                 next_step="Ask a second person.",
             )
     if decision.outcome != "approve" or not verdict.passed:

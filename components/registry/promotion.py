@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from components.core.errors import ApprovalInvalid, Refused
+from components.core.errors import ApprovalInvalid, Misconfigured, Refused
 from components.core.settings import Settings
 from components.registry import approvals, models
 from components.registry import identities as keys
@@ -38,7 +38,7 @@ def request(
     people, history = keys.load(settings.identities), History(settings.home)
     with history.writing() as append:
         standing = history.champion(service)
-        if standing and standing.version == number:
+        if standing and _evidence(history, standing.promotion.request) == evidence.verdict.digest:
             raise Refused(
                 f"Version {number} of {service} is the champion already", next_step="Name another version by --version."
             )
@@ -62,9 +62,15 @@ def request(
     return asked
 
 
+def _evidence(history: History, request: str) -> str | None:
+    asked = history.request(request)
+    return asked.evidence if asked else None
+
+
 def decide(
     settings: Settings,
     service: str,
+    version: int,
     *,
     outcome: Literal["approve", "reject"],
     by: str,
@@ -73,6 +79,8 @@ def decide(
     days: int,
 ) -> Decision:
     """Sign, in the name of `by`, a decision over the newest request for `service`, and record it.
+
+    Whoever decides says which `version` they read about: a request for another one may have come in meanwhile.
 
     An approval that could not promote (by the author, say) is refused here and leaves no trace. Anybody in the reviewed
     file may reject, the author too. A request is decided once; who decided it gets the same decision again, so that
@@ -84,12 +92,21 @@ def decide(
     Raises:
         ApprovalInvalid: see `approvals.require_valid`; or nothing waits for a decision.
     """
+    if not reason.strip():
+        raise Misconfigured("A decision needs a reason", next_step="Say why with --reason; it is signed and kept.")
     people, history = keys.load(settings.identities), History(settings.home)
     with history.writing() as append:
         asked = history.last_request(service)
         decided = history.decision(asked.digest) if asked else None
         if decided and (decided.outcome, decided.approver) == (outcome, by):
             return decided
+        if asked and asked.version != version:
+            raise ApprovalInvalid(
+                f"The newest request for {service} is for another version than the one you decide on",
+                value=f"version {asked.version}, asked for by {asked.requested_by}",
+                limit=f"version {version}",
+                next_step="Read about that version, or have yours asked for again.",
+            )
         if asked is None or decided:
             raise ApprovalInvalid(
                 f"No request for {service} waits for a decision",

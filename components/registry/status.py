@@ -97,7 +97,10 @@ def _said(entry: PromotionRequest | Decision | Promotion | Rollback) -> str:
             verb = "approved" if entry.outcome == "approve" else "rejected"
             when, what = entry.decided_at, f"{entry.approver} {verb} version {entry.version}: {entry.reason}"
         case Promotion():
-            when, what = entry.moved_at, f"version {entry.version} became champion after {entry.previous_champion}"
+            when, what = (
+                entry.moved_at,
+                f"version {entry.version} became champion after {entry.previous_champion or 'none'}",
+            )
         case Rollback():
             what = f"{entry.rolled_back_by} went back from version {entry.previous_champion} to {entry.version}"
             when, what = entry.moved_at, f"{what}: {entry.reason}"

@@ -45,7 +45,8 @@ def hold_port(port: int) -> socket.socket:
         Unavailable: another process has the port.
         Misconfigured: it is not a port that this user may have.
     """
-    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named, since asyncio sends small answers at once (TCP_NODELAY) only on a socket that names it.
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections to fade
     try:
         held.bind((HOST, port))

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from components.core import digest, params, settings
 from components.core.errors import ContractBroken, Refused
+from components.core.params import Block
 from components.core.progress import Progress, no_progress
 from components.core.records import Dataset
+from components.stages.dataset import dataset_of
 from components.stages.run import Run
+
+_LIVE = ("files", "sql")
+"""Sources that may hold other rows tomorrow: they are read again, and where nothing changed DVC goes no further."""
 
 DATA_STAGES = ("collect", "check", "prepare", "split")
 
 
-def open_workspace(source: str | None = None, start: datetime | None = None, end: datetime | None = None) -> Run:
+def open_workspace(
+    source: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    last: Block | None = None,
+    now: datetime | None = None,
+) -> Run:
     """Open the source's workspace with this checkout's code and parameters.
 
     Args:
         source: a source of `params.yaml`, by default the one that it chooses.
         start, end: the window, by default that of `params.yaml`.
+        last: the window is the last whole one of these before `now`, so that a schedule meets each once, and a late run
+            a window that was processed.
+        now: when the run was due.
 
     Raises:
         Misconfigured: there is no such source.
     """
+    from components.data.blocks import last_whole
+
     changes: dict[str, Any] = {"source": source} if source else {}
+    if last:
+        start, end = last_whole(last, now or datetime.now(UTC))
     if start or end:
         changes["window"] = {"start": start and start.isoformat(), "end": end and end.isoformat()}
     return _opened(changes)
@@ -39,6 +57,7 @@ def open_training(source: str | None = None, epsilon: float | None = None) -> Ru
 
     Raises:
         Refused: no dataset was made from this source yet.
+        ContractBroken: the one that lies there was refused.
     """
     changes: dict[str, Any] = {"source": source} if source else {}
     if epsilon is not None:
@@ -49,6 +68,7 @@ def open_training(source: str | None = None, epsilon: float | None = None) -> Ru
             f"There is no dataset of {run.params.source} to train on",
             next_step=f"Run `jali run dataset --source {run.params.source}`, or the deployment dataset/nightly, first.",
         )
+    _require_first_or_same(run, dataset_of(run))
     return run
 
 
@@ -60,23 +80,30 @@ def version(run: Run, progress: Progress = no_progress) -> Dataset:
     Raises:
         ContractBroken: the source now gives other rows for a window that was processed before.
     """
-    from components.data.collect import window_key
     from components.data.versioning import reproduce
 
-    reproduce(run.root, "split", stages=len(DATA_STAGES), progress=progress)
-    dataset = Dataset.read(run.data / "split" / "dataset.json")
-    if run.params.window.start and run.params.window.end:
-        shaping = run.params.model_dump(mode="json", include={"prepare", "split", "privacy"})
-        key = digest.of_json([window_key(run.params.chosen_source, run.params.window), shaping])
-        known = run.records().find(Dataset, key)
-        if known and known.digest_keyed != dataset.digest_keyed:
-            raise ContractBroken(
-                f"The window {dataset.start} to {dataset.end} of {dataset.source} was processed before with other rows",
-                value=dataset.digest_keyed[:12],
-                limit=known.digest_keyed[:12],
-                next_step="Collect later events in a later window, or restore the rows that the source had.",
-            )
-        run.records().keep(key, dataset)
+    again = "collect" if run.params.chosen_source.kind in _LIVE else None
+    reproduce(run.root, "split", stages=len(DATA_STAGES), again=again, progress=progress)
+    return _require_first_or_same(run, dataset_of(run))
+
+
+def _require_first_or_same(run: Run, dataset: Dataset) -> Dataset:
+    """Let the first dataset of a bounded window through, and after it only the same one."""
+    from components.data.collect import window_key
+
+    window = params.Window(start=dataset.start, end=dataset.end)
+    if window.start is None or window.end is None:
+        return dataset
+    shaping = run.params.model_dump(mode="json", include={"prepare", "split", "privacy"})
+    key = digest.of_json([window_key(run.params.chosen_source, window), shaping])
+    known = run.records().find(Dataset, key) or run.records().keep(key, dataset)
+    if known.digest_keyed != dataset.digest_keyed:
+        raise ContractBroken(
+            f"The window {dataset.start} to {dataset.end} of {dataset.source} was processed before with other rows",
+            value=dataset.digest_keyed[:12],
+            limit=known.digest_keyed[:12],
+            next_step="Collect later events in a later window, or restore the rows that the source had.",
+        )
     return dataset
 
 

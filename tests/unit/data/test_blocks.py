@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from components.data.blocks import Block, between, name_of
+from components.core.params import Block
+from components.data.blocks import between, last_whole, name_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,21 @@ def test_the_end_of_a_window_is_outside() -> None:
 def test_a_window_within_a_day_has_one_block() -> None:
     noon = datetime(2000, 11, 1, 12, tzinfo=UTC)
     assert between(noon, noon + timedelta(hours=1), "day") == ("2000-11-01",)
+
+
+@pytest.mark.parametrize(
+    ("block", "start", "end"),
+    [
+        ("day", (2026, 3, 9), (2026, 3, 10)),
+        ("week", (2026, 3, 2), (2026, 3, 9)),
+        ("month", (2026, 2, 1), (2026, 3, 1)),
+        ("quarter", (2025, 10, 1), (2026, 1, 1)),
+        ("year", (2025, 1, 1), (2026, 1, 1)),
+    ],
+)
+def test_the_last_whole_block_is_one_block_that_was_over(
+    block: Block, start: tuple[int, int, int], end: tuple[int, int, int]
+) -> None:
+    found = last_whole(block, datetime(2026, 3, 10, 2, tzinfo=UTC))
+    assert found == (datetime(*start, tzinfo=UTC), datetime(*end, tzinfo=UTC))
+    assert len(between(*found, block)) == 1

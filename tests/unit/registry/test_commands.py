@@ -52,7 +52,7 @@ def test_from_a_request_to_a_champion_and_back_by_commands_alone(run, settings, 
     for times in (1, 2):
         versioned(settings, echo, times=times)
         assert f"Asked for version {times}" in run("promote", "request", "echo", "--by", "ana")
-        said = run("promote", "approve", "echo", "--by", "ben", "--reason", "the gain holds", "--here")
+        said = run("promote", "approve", "echo", "1", "--by", "ben", "--reason", "the gain holds", "--here")
         assert said == f"ben approved it; version {times} is champion of echo.\n"
     assert "Version 1 is champion of echo again" in run("rollback", "echo", "--by", "cid")
     assert models.alias(settings, "echo", models.CHAMPION) == 1
@@ -76,7 +76,7 @@ def test_a_moved_alias_is_said_and_put_back(run, settings, echo):
 
     versioned(settings, echo)
     run("promote", "request", "echo", "--by", "ana")
-    run("promote", "approve", "echo", "--by", "ben", "--reason", "fine", "--here")
+    run("promote", "approve", "echo", "1", "--by", "ben", "--reason", "fine", "--here")
     prepare_store(settings).set_registered_model_alias(
         "jali-echo", "champion", str(versioned(settings, echo, times=2)[0])
     )
@@ -99,7 +99,7 @@ def test_an_approval_by_the_author_has_the_exit_code_of_approvals(run, settings,
     versioned(settings, echo)
     run("promote", "request", "echo", "--by", "ana")
     with pytest.raises(ApprovalInvalid) as refused:
-        run("promote", "approve", "echo", "--by", "ana", "--reason", "mine", "--here")
+        run("promote", "approve", "echo", "1", "--by", "ana", "--reason", "mine", "--here")
     assert refused.value.exit_code == 24
 
 
@@ -110,7 +110,7 @@ def test_an_approval_starts_the_flow_that_promotes(run, settings, echo, monkeypa
     monkeypatch.setitem(sys.modules, "flows.start", flows)
     versioned(settings, echo)
     run("promote", "request", "echo", "--by", "ana")
-    assert "was started" in run("promote", "approve", "echo", "--by", "ben", "--reason", "fine")
+    assert "was started" in run("promote", "approve", "echo", "1", "--by", "ben", "--reason", "fine")
     request = json.loads(run("promote", "status", "--json"))[0]["request"]
     assert request["state"] == "approved"
     assert started == [request["request"]]
@@ -125,7 +125,7 @@ def test_an_approval_whose_flow_did_not_start_is_completed_by_the_same_command(r
     monkeypatch.setitem(sys.modules, "flows.start", flows)
     versioned(settings, echo)
     run("promote", "request", "echo", "--by", "ana")
-    words = ("promote", "approve", "echo", "--by", "ben", "--reason", "fine")
+    words = ("promote", "approve", "echo", "1", "--by", "ben", "--reason", "fine")
     with pytest.raises(Unavailable):
         run(*words)
     assert run(*words, "--here") == "ben approved it; version 1 is champion of echo.\n"

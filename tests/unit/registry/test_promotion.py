@@ -3,7 +3,7 @@ from datetime import timedelta
 import mlflow
 import pytest
 
-from components.core.errors import ApprovalInvalid, ContractBroken, Refused
+from components.core.errors import ApprovalInvalid, ContractBroken, Misconfigured, Refused
 from components.registry import identities, models, promotion
 from components.registry.champions import ApprovedChampions
 from components.registry.history import History
@@ -19,7 +19,11 @@ def asked(settings, by="ana"):
 
 
 def decide(settings, by="ben", outcome="approve"):
-    return promotion.decide(settings, "echo", outcome=outcome, by=by, reason="the gain holds", now=NOW, days=14)
+    waiting = History(settings.home).last_request("echo")
+    version = waiting.version if waiting else 1
+    return promotion.decide(
+        settings, "echo", version, outcome=outcome, by=by, reason="the gain holds", now=NOW, days=14
+    )
 
 
 def promoted(settings, echo, times=1):
@@ -236,3 +240,15 @@ def test_the_status_says_what_waits_for_whom(settings, echo, act, state):
     assert found.request.state == state
     assert (found.champion, found.challenger) == (1 if state == "promoted" else None, 1)
     assert found.moves[0] == "2026-03-01 12:00 ana asked for version 1"
+
+
+def test_who_decides_names_the_version_that_they_read_about(settings, echo):
+    number, _ = versioned(settings, echo)
+    promotion.request(settings, "echo", by="ana", now=NOW, version=number)
+    with pytest.raises(ApprovalInvalid, match="another version"):
+        promotion.decide(settings, "echo", number + 1, outcome="approve", by="ben", reason="fine", now=NOW, days=1)
+
+
+def test_a_decision_without_a_reason_is_no_decision(settings, echo):
+    with pytest.raises(Misconfigured, match="needs a reason"):
+        promotion.decide(settings, "echo", 1, outcome="approve", by="ben", reason=" ", now=NOW, days=1)

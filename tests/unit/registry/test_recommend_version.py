@@ -42,7 +42,7 @@ def champion(settings, tmp_path):
     run = prepare_store(settings).create_run(experiment(settings, "recommend"), tags={"jali.kind": "floor"})
     models.register(settings, service, of, folder, run.info.run_id, DATA)
     promotion.request(settings, "recommend", by="ana", now=NOW)
-    decision = promotion.decide(settings, "recommend", outcome="approve", by="ben", reason="fine", now=NOW, days=1)
+    decision = promotion.decide(settings, "recommend", 1, outcome="approve", by="ben", reason="fine", now=NOW, days=1)
     return promotion.promote(settings, decision.request, now=NOW)
 
 
