@@ -52,7 +52,7 @@ def test_from_a_request_to_a_champion_and_back_by_commands_alone(run, settings, 
     for times in (1, 2):
         versioned(settings, echo, times=times)
         assert f"Asked for version {times}" in run("promote", "request", "echo", "--by", "ana")
-        said = run("promote", "approve", "echo", "1", "--by", "ben", "--reason", "the gain holds", "--here")
+        said = run("promote", "approve", "echo", str(times), "--by", "ben", "--reason", "the gain holds", "--here")
         assert said == f"ben approved it; version {times} is champion of echo.\n"
     assert "Version 1 is champion of echo again" in run("rollback", "echo", "--by", "cid")
     assert models.alias(settings, "echo", models.CHAMPION) == 1
@@ -88,7 +88,7 @@ def test_a_moved_alias_is_said_and_put_back(run, settings, echo):
 def test_a_rejection_is_recorded_and_promotes_nothing(run, settings, echo):
     versioned(settings, echo)
     run("promote", "request", "echo", "--by", "ana")
-    assert run("promote", "reject", "echo", "--by", "cid", "--reason", "too slow") == (
+    assert run("promote", "reject", "echo", "1", "--by", "cid", "--reason", "too slow") == (
         "cid rejected it; nothing was promoted.\n"
     )
     assert "cid rejected version 1: too slow" in run("promote", "status")
