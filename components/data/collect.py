@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pyarrow.compute as pc
 
 from components.core import digest
-from components.core.errors import ContractBroken
+from components.core.errors import ContractBroken, Misconfigured
 from components.core.evidence import Record
 from components.core.files import atomic_path
 from components.core.params import Source, Window
@@ -36,7 +36,7 @@ class Collected(Record):
     start: datetime | None
     end: datetime | None
     blocks: tuple[str, ...]
-    """Those that meet the window; where the window has an open side, those from the first to the last event."""
+    """Those that meet the window; where that of a public source is open, those from the first to the last event."""
     digest_keyed: str
     """HMAC of the digest of events, items and quarantine."""
 
@@ -67,7 +67,7 @@ def collect(
     Args:
         reader: from `open_source(source, …)`.
         source: recorded by its kind; whether it is public is taken from it.
-        window: half-open; bounds without zone are read as UTC.
+        window: half-open; bounds without zone are read as UTC. A private source needs both.
         block: the kind of calendar blocks that the ledger keeps accounts for.
         home: the folder of the shop's key.
         out: the folder, replaced.
@@ -75,8 +75,10 @@ def collect(
         progress: called with the rows read so far.
 
     Raises:
+        Misconfigured: the source is private and an end of the window is open.
         ContractBroken: a column is missing or of the wrong type, a header is broken, or the window has no event.
     """
+    _demand_bounds(source, window)
     now = now or datetime.now(UTC)
     window = Window(**dict(zip(("start", "end"), _bounds(window), strict=True)))
     key = load_key(home)
@@ -107,6 +109,20 @@ def collect(
         record = _record(source, window, block, home, part, first, last)
         record.write(part / "collected.json")
     return record
+
+
+def _demand_bounds(source: Source, window: Window) -> None:
+    """Refuse an open window of a private source: its blocks, which are published, would tell the time of an event."""
+    if source.public or (window.start and window.end):
+        return
+    raise Misconfigured(
+        "A private source needs both ends of its window, so that its blocks follow from the calendar and not from its "
+        "first and last event",
+        value=f"window.start {window.start or 'null'}, window.end {window.end or 'null'}",
+        limit="two moments",
+        next_step="Write `window: {start: 2026-01-01, end: 2026-04-01}` with your own dates in params.yaml, or run "
+        "`jali run dataset --start 2026-01-01 --end 2026-04-01`.",
+    )
 
 
 def _record(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.core import digest
+from components.core.errors import Misconfigured
 from components.core.params import Source, Window
 from components.data.collect import Collected, window_key
 from tests.unit.data.conftest import Collect, order
@@ -54,6 +55,26 @@ def test_the_blocks_of_a_closed_window_do_not_depend_on_the_data(collect_csv: Co
 def test_the_blocks_of_an_open_window_reach_from_the_first_to_the_last_event(collect_csv: Collect) -> None:
     outcome = collect_csv(order(when="2023-09-01T00:00:00Z") + order(when="2024-01-01T00:00:00Z"))
     assert outcome.record.blocks == ("2023Q3", "2023Q4", "2024Q1")
+
+
+@pytest.mark.parametrize("window", [Window(), Window(start=MAY.start), Window(end=MAY.end)])
+def test_a_private_source_needs_a_window_with_both_ends_since_its_blocks_are_published(
+    collect_csv: Collect, tmp_path: Path, window: Window
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        collect_csv(order(), window=window, public=False)
+    for words in ("window.start", "window.end", "params.yaml", "jali run dataset --start"):
+        assert words in str(caught.value)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_the_blocks_of_a_private_source_are_those_of_its_window_whoever_is_in_it(collect_csv: Collect) -> None:
+    window = Window(start=datetime(2024, 1, 1, tzinfo=UTC), end=datetime(2024, 7, 1, tzinfo=UTC))
+    early, late = (
+        collect_csv(order(when=when), window=window, public=False).record
+        for when in ("2024-01-01T00:00:00Z", "2024-05-31T00:00:00Z")
+    )
+    assert early.blocks == late.blocks == ("2024Q1", "2024Q2")
 
 
 def test_the_record_reads_back_and_tells_no_count(collect_csv: Collect) -> None:

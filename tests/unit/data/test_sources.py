@@ -31,7 +31,14 @@ def database(tmp_path: Path, **changes: Any) -> tuple[Source, Reader]:
         connection.executemany("insert into goods values (?, ?)", [("B", "Bread"), ("A", "Apple"), ("A", "Apple")])
     events = {"table": "orders", "columns": {"user": "who", "ts": "at", "item": "sku"}, "event": "purchase"}
     items = {"table": "goods", "columns": {"item": "sku", "title": "name"}}
-    options = {"kind": "sql", "url": f"sqlite:///{tmp_path / 'shop.db'}", "events": events, "items": items, **changes}
+    options = {
+        "kind": "sql",
+        "public": True,
+        "url": f"sqlite:///{tmp_path / 'shop.db'}",
+        "events": events,
+        "items": items,
+        **changes,
+    }
     source = Source.model_validate(options)
     return source, open_source(source, tmp_path)
 

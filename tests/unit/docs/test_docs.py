@@ -48,6 +48,12 @@ def _commands() -> list[str]:
     return [*re.findall(r"^jali .*$", blocks, re.M), *indented]
 
 
+def _window() -> Window:
+    """The window that the README says to write for one's own events."""
+    (told,) = re.findall(r"`(window: \{.*?\})`", (ROOT / "README.md").read_text())
+    return Window.model_validate(yaml.safe_load(told)["window"])
+
+
 def test_the_mapping_in_the_readme_collects_a_shop_s_own_files(tmp_path: Path) -> None:
     block = _between((ROOT / "README.md").read_text(), "mapping").replace("/srv/exports", str(tmp_path))
     tree = yaml.safe_load(block.split("```yaml")[1].split("```")[0])["mine"]
@@ -56,7 +62,7 @@ def test_the_mapping_in_the_readme_collects_a_shop_s_own_files(tmp_path: Path) -
     source = Source.model_validate(tree)
     reader = open_source(source, tmp_path)
     now = datetime(2026, 4, 1, tzinfo=UTC)
-    collected = collect(reader, source, Window(), "quarter", tmp_path / "home", tmp_path / "raw", now=now)
+    collected = collect(reader, source, _window(), "quarter", tmp_path / "home", tmp_path / "raw", now=now)
     events = pq.read_table(tmp_path / "raw" / "events.parquet").to_pylist()
     assert [(event["event"], event["item"], event["unit_price"]) for event in events] == [
         ("purchase", "rye", 340),
@@ -68,6 +74,7 @@ def test_the_mapping_in_the_readme_collects_a_shop_s_own_files(tmp_path: Path) -
     items = pq.read_table(tmp_path / "raw" / "items.parquet")
     assert sorted(items["category"].to_pylist()) == ["food/bread/rye", "food/dairy"]
     assert not collected.public
+    assert collected.blocks == ("2026Q1",)
 
 
 def test_the_mapping_takes_ten_lines_or_fewer() -> None:

@@ -60,7 +60,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "orders.csv").write_text(HEADER + orders())
     (tmp_path / "expectations").symlink_to(CHECKOUT / "expectations")
     tree = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
-    configure(tmp_path, {**tree, "source": "files", "sources": {**tree["sources"], "files": SOURCE}})
+    tree |= {"source": "files", "sources": {**tree["sources"], "files": SOURCE}}
+    configure(tmp_path, {**tree, "window": {"start": "2024-01-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"}})
     monkeypatch.setenv("JALI_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -128,6 +129,14 @@ def test_a_file_that_cannot_be_read_is_refused_and_the_last_collection_stays(
 def test_an_empty_window_is_refused_with_its_bounds(shop: Path, jali: Jali) -> None:
     configure(shop, {**params(shop), "window": {"start": "1999-01-01T00:00:00Z", "end": "1999-02-01T00:00:00Z"}})
     refused(jali("stage", "collect"), 21, "no event between 1999-01-01", "found 0 events", "nothing was written")
+
+
+@pytest.mark.parametrize("window", [{}, {"start": "2024-01-01"}, {"end": "2024-07-01"}])
+def test_a_private_source_without_both_ends_of_a_window_is_misconfigured(
+    shop: Path, jali: Jali, window: dict[str, str]
+) -> None:
+    configure(shop, {**params(shop), "window": window})
+    refused(jali("stage", "collect"), 78, "window.start", "window.end", "params.yaml", "jali run dataset --start")
 
 
 def test_an_unknown_key_is_named_with_the_allowed_ones(shop: Path, jali: Jali) -> None:
