@@ -1,7 +1,8 @@
 """The simulated shop: people with known tastes visit a shop whose figures resemble a real grocer's.
 
-Its basket sizes, visits and popularity were fitted to Ta-Feng once and are frozen by `VERSION`: no target is met by
-changing it. Equal options and version give equal events.
+Baskets (items of a visit) and visits of a user were fitted to Ta-Feng; popularity resembles it roughly. The strength of
+tastes was not fitted: how much a personal model gains over popularity here says nothing about a real shop. All is
+frozen by `VERSION`: no target is met by changing it. Equal options and version give equal events.
 """
 
 from __future__ import annotations
