@@ -26,6 +26,8 @@ from components.stages.run import Run
 
 TRAININGS = "jali-training"
 """A global limit of one: two trainings at once would only wait for the same ledger and workspace."""
+LEASE_SECONDS = 60
+"""How long that place is kept for a training that was killed; a living one renews it."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,7 +10,7 @@ from pydantic import Field
 from components.stages import audit, evaluate, gate, registration, request, tracking, workspace
 from flows import artifacts
 from flows.names import run_name
-from flows.tasks import TRAININGS, step, verdicts
+from flows.tasks import LEASE_SECONDS, TRAININGS, step, verdicts
 
 Epsilon = Annotated[float, Field(gt=0, le=100)]
 
@@ -36,7 +36,7 @@ def train(
     known = step(registration.find_version)(run, service)
     if known is not None:
         return Completed(message=f"This dataset was trained on already: version {known} of {service}", data=known)
-    with concurrency(TRAININGS, strict=True):
+    with concurrency(TRAININGS, strict=True, lease_duration=LEASE_SECONDS):
         step(request.request_training)(run, service, author)
         tracked = step(tracking.open_tracking)(run, service)
         step(tracking.train_measured)(run, service, tracked)

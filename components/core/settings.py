@@ -64,6 +64,9 @@ class Settings:
             "PREFECT_API_URL": self.prefect_url,
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+            # By default it forgets, when it is killed, who holds a place, and nobody ever gets that place again.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "60",
             "JALI_ROOT": str(self.root),
         }
 
