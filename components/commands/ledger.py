@@ -32,9 +32,13 @@ def show(as_json: bool, releases: bool) -> None:
     accounts = [_account(account) for account in book.accounts()]
     rows = [_release(hold) for hold in book.holds()]
     if as_json:
-        click.echo(json.dumps({"genesis": book.genesis, "accounts": accounts, "releases": rows}, indent=1))
+        partition = book.partition.model_dump(mode="json") if book.partition else None
+        shown = {"genesis": book.genesis, "partition": partition, "accounts": accounts, "releases": rows}
+        click.echo(json.dumps(shown, indent=1))
         return
     click.echo(f"ledger {book.genesis[:12]} in {_short(here.home)}; ε at the cap's δ, by an RDP filter")
+    if book.partition:
+        click.echo(f"fixed by its first release: {book.partition}")
     if not accounts:
         click.echo("Nothing was released yet.")
     _table(("block", "split", "cap", "spent", "held", "left", "used", "delta"), accounts)

@@ -6,6 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
+from http.client import HTTPException
+from typing import Any
 
 import click
 
@@ -135,12 +138,28 @@ def status(as_json: bool) -> None:
     """Say what runs where, and which version each service answers with."""
     settings = environment.load()
     if as_json:
-        click.echo(json.dumps({name: _facts(process) for name, process in processes(settings).items()}))
+        click.echo(json.dumps(_facts(settings)))
     else:
         _print_status(settings)
 
 
-def _facts(process: Process) -> dict[str, object]:
+def served(settings: Settings) -> dict[str, int]:
+    """Return the version that each service answers with, as the serving process says; none where it does not say."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.serving_port}/v1/models", timeout=2) as answer:
+            return {model["service"]: model["version"] for model in json.load(answer)}
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _facts(settings: Settings) -> dict[str, dict[str, Any]]:
+    facts = {name: _state(process) for name, process in processes(settings).items()}
+    serving = facts["serving"]
+    serving["versions"] = served(settings) if serving["state"] == "ready" else {}
+    return facts
+
+
+def _state(process: Process) -> dict[str, Any]:
     running = process.running()
     state = "stopped" if running is None else "ready" if process.ready() else "not answering"
     return {"state": state, "pid": running.pid if running else None, "page": process.page, "log": str(process.log)}
@@ -148,7 +167,11 @@ def _facts(process: Process) -> dict[str, object]:
 
 def _print_status(settings: Settings) -> None:
     colours = {"ready": "green", "stopped": "yellow", "not answering": "red"}
-    for name, process in processes(settings).items():
-        facts = _facts(process)
-        state = click.style(f"{facts['state']:13}", fg=colours[str(facts["state"])])
-        click.echo(f"{name:8} {state} {facts['pid'] or '-':>7}  {process.page or process.log}")
+    facts = _facts(settings)
+    for name, one in facts.items():
+        state = click.style(f"{one['state']:13}", fg=colours[one["state"]])
+        click.echo(f"{name:8} {state} {one['pid'] or '-':>7}  {one['page'] or one['log']}")
+    if facts["serving"]["state"] == "ready":
+        versions = [f"{service} version {version}" for service, version in facts["serving"]["versions"].items()]
+        for line in versions or ["no version answers yet"]:
+            click.echo(f"{'':8} {line}")
