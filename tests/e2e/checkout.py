@@ -59,6 +59,7 @@ class Checkout:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "JALI_"))}
         own = {f"JALI_{name}_PORT": str(port) for name, port in ports.items()}
         own |= {"JALI_ROOT": str(root), "JALI_HOME": str(folder / "home"), "PYTHONPATH": str(root)}
+        own |= {"JALI_IDENTITIES": str(folder / "identities.yaml")}
         return cls(root, {**inherited, **own})
 
     @property

@@ -27,11 +27,11 @@ def requested(machine: Checkout) -> str:
 @pytest.fixture(scope="module")
 def promoted(machine: Checkout, requested: str) -> dict[str, Any]:
     """What serving answers once a second person has approved."""
-    refused = machine.run("promote", "approve", "recommend", "--by", "ana", "--reason", "mine")
+    refused = machine.run("promote", "approve", "recommend", "1", "--by", "ana", "--reason", "mine")
     assert refused.returncode == 24
     assert refused.stderr.count("\n") == 1
     assert "cannot approve it (found ana" in refused.stderr
-    machine.jali("promote", "approve", "recommend", "--by", "ben", "--reason", "the gates passed")
+    machine.jali("promote", "approve", "recommend", "1", "--by", "ben", "--reason", "the gates passed")
     until(lambda: _served(machine) == 1)
     return machine.recommend(HISTORY_OF_NOBODY)
 
@@ -94,7 +94,7 @@ def test_the_data_of_a_version_comes_back_bit_for_bit(machine: Checkout, promote
 
 def test_a_rollback_serves_the_version_that_was_champion_before(machine: Checkout, promoted: dict[str, Any]) -> None:
     machine.jali("run", "pipeline", "--author", "ana", "--epsilon", "1.5")
-    machine.jali("promote", "approve", "recommend", "--by", "ben", "--reason", "it costs less")
+    machine.jali("promote", "approve", "recommend", "2", "--by", "ben", "--reason", "it costs less")
     until(lambda: _served(machine) == 2)
     second = machine.recommend(HISTORY_OF_NOBODY)
     assert second["epsilon"] <= 1.5
