@@ -123,7 +123,6 @@ def test_the_published_ta_feng_has_the_users_items_and_rows_that_are_told_of_it(
         bought.update(batch.rows["item"].unique().to_pylist())
         rows += batch.rows.num_rows
     assert (len(users), len(bought), rows) == (32_266, 23_812, 817_741)
-
     assert set(reader.items()["item"].to_pylist()) == bought
 
 
