@@ -27,7 +27,9 @@ COARSE = 1e-3
 """Grid while searching: ten times faster, and further on the safe side."""
 
 _MOST_POINTS = 3e7
-"""Points of PRV's grid that fit into a gigabyte; only an ε in the thousands needs more."""
+"""Points of a grid of losses that fit into a gigabyte; only an ε in the thousands needs more."""
+_FEW_ORDERS = (2, 3, 4, 8, 16, 32)
+"""Enough to tell how far a loss reaches, in a millisecond."""
 
 
 def gaussian_delta(epsilon: float, mu: float) -> float:
@@ -58,10 +60,14 @@ def epsilon_of(events: Iterable[Event], delta: float, *, grid: float = FINE) -> 
 
     The events are a schedule fixed before the first of them ran. Gaussian events alone are exact; anything sampled is
     an upper bound, within about `grid` · √steps.
+
+    Raises:
+        Refused: so much is lost that its distribution would not fit into memory.
     """
     mu, sampled = _merge(events)
     if not sampled:
         return gaussian_epsilon(mu, delta)
+    _require_computable(mu, sampled, delta, grid)
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     parts = [_sampled_pld(sigma, rate, steps, grid) for (sigma, rate), steps in sorted(sampled.items())]
@@ -178,6 +184,22 @@ def _merge(events: Iterable[Event]) -> tuple[float, dict[tuple[float, float], in
             kind = (event.noise_multiplier, event.sample_rate)
             sampled[kind] = sampled.get(kind, 0) + event.steps
     return math.sqrt(squares), sampled
+
+
+def _require_computable(mu: float, sampled: dict[tuple[float, float], int], delta: float, grid: float) -> None:
+    """Refuse what would fill the memory: the grid reaches about as far as ε does, for which there are cheap bounds."""
+    unsampled = math.sqrt(mu**2 + sum(steps / sigma**2 for (sigma, _), steps in sampled.items()))
+    bounds = [gaussian_epsilon(unsampled, delta)]
+    for order in _FEW_ORDERS:
+        steps_cost = sum(steps * _sampled_rdp(*kind, order) for kind, steps in sampled.items())
+        bounds.append(rdp_epsilon(order * mu**2 / 2 + steps_cost, order, delta))
+    if not min(bounds) <= _MOST_POINTS * grid:
+        raise Refused(
+            "The privacy loss of these events is too large for a figure",
+            value=f"ε up to {min(bounds):,.0f}",
+            limit=f"ε = {_MOST_POINTS * grid:,.0f}",
+            next_step="Take fewer steps, or more noise: nobody is protected at such an ε.",
+        )
 
 
 def _sampled_pld(sigma: float, rate: float, steps: int, grid: float) -> PrivacyLossDistribution:

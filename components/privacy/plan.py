@@ -123,7 +123,10 @@ def least_noise(epsilon: float, *, delta: float, sample_rate: float, steps: int)
 
     def cost(sigma: float) -> float:
         event = SampledGaussian(noise_multiplier=sigma, sample_rate=sample_rate, steps=steps)
-        return accounting.epsilon_of([event], delta, grid=accounting.COARSE)
+        try:
+            return accounting.epsilon_of([event], delta, grid=accounting.COARSE)
+        except Refused:
+            return math.inf  # a loss that is too large for a figure is too large for the target
 
     low = high = 1.0
     while cost(high) > epsilon:

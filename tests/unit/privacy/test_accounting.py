@@ -73,6 +73,24 @@ def test_rdp_of_sampled_steps_agrees_with_two_libraries(order, sigma, rate):
     assert ours == pytest.approx(google, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        SampledGaussian(noise_multiplier=1.0, sample_rate=0.04, steps=10_000_000),
+        SampledGaussian(noise_multiplier=0.01, sample_rate=0.01, steps=1),
+    ],
+)
+def test_a_loss_whose_figure_would_fill_the_memory_is_refused_before_it_is_computed(event, monkeypatch):
+    monkeypatch.setattr(accounting, "_sampled_pld", lambda *_: pytest.fail("it was computed"))
+    with pytest.raises(Refused, match=r"too large.*limit ε = 3,000.*fewer steps, or more noise"):
+        accounting.epsilon_of([DP_SGD, event], 1e-6)
+
+
+def test_many_steps_that_lose_little_have_their_figure():
+    event = SampledGaussian(noise_multiplier=1.0, sample_rate=1e-5, steps=10_000_000)
+    assert 0.3 < accounting.epsilon_of([event], 1e-6) < accounting.rdp_epsilon_of([event], 1e-6) < 0.5
+
+
 def test_the_budget_of_an_account_is_that_of_its_cap_at_the_best_order():
     order, budget = accounting.rdp_budget(10, 1e-6)
     assert accounting.rdp_epsilon(budget, order, 1e-6) == pytest.approx(10)

@@ -57,6 +57,16 @@ def test_performance_flags_share_no_field_with_the_plan():
     assert not set(PerformanceFlags.model_fields) & set(PrivacyPlan.model_fields)
 
 
+def test_noise_is_found_also_where_little_noise_has_no_figure(monkeypatch):
+    def epsilon_of(events, delta, grid):
+        if events[0].noise_multiplier < 4:
+            raise Refused("too large for a figure")
+        return 20 / events[0].noise_multiplier
+
+    monkeypatch.setattr(accounting, "epsilon_of", epsilon_of)
+    assert least_noise(3.0, delta=1e-6, sample_rate=0.5, steps=1_000_000) == pytest.approx(20 / 3, rel=0.001)
+
+
 def test_a_training_that_no_noise_suffices_for_is_refused(monkeypatch):
     monkeypatch.setattr(accounting, "epsilon_of", lambda events, delta, grid: 1.0)
     with pytest.raises(Refused, match="No noise is enough"):
