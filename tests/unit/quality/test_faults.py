@@ -15,6 +15,8 @@ from components.quality.check import Checked, check
 
 from .tables import END, EXPECTATIONS, NOW, START, events, interactions, items, plant, user, with_column
 
+pytestmark = pytest.mark.slow  # a run of the checking engine for each fault
+
 Fault = Callable[[pa.Table], pa.Table]
 
 
