@@ -17,7 +17,7 @@ from components.core.errors import Unavailable
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on success it replaces `target`, on failure it is removed.
 
-    Works for a file and for a folder. The replacement is one rename on one file system.
+    Works for a file, by one rename, and for a folder, by two: between these a reader finds no folder, and never a half.
 
     Raises:
         Unavailable: the disk is full; `target` is as it was.
@@ -57,6 +57,13 @@ def _flush(path: Path) -> None:
 
 
 def _replace(part: Path, target: Path, scratch: Path) -> None:
-    if target.is_dir():
-        target.rename(scratch / "old")  # a folder cannot be renamed over a full one
-    part.replace(target)
+    if not target.is_dir():
+        part.replace(target)
+        return
+    old = scratch / "old"
+    target.rename(old)  # a folder cannot be renamed over a full one
+    try:
+        part.replace(target)
+    except OSError:
+        old.rename(target)
+        raise

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,16 +112,28 @@ class Process:
             time.sleep(0.2)
 
     def stop(self, seconds: float = 10) -> bool:
-        """Stop it and its children; return whether it ran."""
+        """Stop it and the rest of its group, by force what still runs after `seconds`; return whether it ran."""
         process = self.running()
         if process is not None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(seconds)
-            except psutil.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+            group = _group(process)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            _, deaf = psutil.wait_procs(group, timeout=seconds)
+            for one in deaf:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
         self._pid_file.unlink(missing_ok=True)
         return process is not None
+
+
+def _group(leader: psutil.Process) -> list[psutil.Process]:
+    """Return `leader` and those of its descendants that did not leave its group for one of their own."""
+    found = [leader]
+    for child in leader.children(recursive=True):
+        with suppress(ProcessLookupError):
+            if os.getpgid(child.pid) == leader.pid:
+                found.append(child)
+    return found
 
 
 def _listening(port: int) -> bool:
