@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import get_args
 
 import click
+
+from components.core.params import Block
 
 _source = click.option("--source", help="A source of params.yaml; by default the one that it chooses.")
 _service = click.option("--service", default="recommend", show_default=True)
@@ -20,15 +23,16 @@ def run() -> None:
 
 @run.command()
 @_source
+@click.option("--last", type=click.Choice(get_args(Block)), help="The window is the last whole one of these.")
 @click.option("--start", type=_when, help="First moment of the window (UTC).")
 @click.option("--end", type=_when, help="First moment after the window (UTC).")
-def dataset(source: str | None, start: datetime | None, end: datetime | None) -> None:
+def dataset(source: str | None, last: Block | None, start: datetime | None, end: datetime | None) -> None:
     """Collect, check, prepare and split."""
     from flows.dataset import dataset as flow
     from flows.server import answering
 
     with answering():
-        made = flow(source, start, end)
+        made = flow(source=source, last=last, start=start, end=end)
     click.echo(f"dataset {made.digest_keyed[:12]} of {made.source}, blocks {', '.join(made.blocks)}")
 
 
