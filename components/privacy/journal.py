@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from components.core.errors import ContractBroken
@@ -20,12 +21,12 @@ class Journal:
         self._book, self._head = Book(), NOWHERE
 
     def book(self) -> Book:
-        """Return the state after the last row."""
+        """Return the state after the last row, as a copy: other threads go on writing."""
         with self.chain.lock:
             for entry in self.chain.read(self._head):
                 self._book.apply(entry)
                 self._head = Head(entry.seq, entry.hash)
-            return self._book
+            return replace(self._book, terms=dict(self._book.terms), holds=dict(self._book.holds))
 
     def head(self) -> Head:
         """Return the last row's number and hash."""
