@@ -132,7 +132,9 @@ def _regression(params: Gates, case: Case) -> GateResult:
     limit = f"lower bound ≥ {-params.regression_tolerance:g}"
     compared = case.evaluation.bundles.get("champion") if case.evaluation else None
     if not problem and compared != case.champion:
-        problem = f"compared with {short(compared)}, while the champion is {short(case.champion)}"
+        problem = (
+            f"compared with {short(compared)}, while the champion is {short(case.champion)}: run the evaluation again"
+        )
     if not problem and case.champion is None:
         return _result("regression", "no champion yet", limit, True, case.evaluation)
     change = case.evaluation.paired.get("champion") if case.evaluation else None

@@ -6,7 +6,6 @@ A version's tags say where it comes from; what they say is believed only where a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,7 +180,8 @@ def _new_version(
             artifacts={"bundle": str(bundle.resolve())},
             model_config={"service": service.name, "bundle": evidence.verdict.bundle},
             input_example=[dict(service.example)],
-            pip_requirements=[f"jali=={installed('jali')}"],
+            # None: a package called jali on a public index would be somebody else's. Who loads this has the code.
+            pip_requirements=[],
         )
     name = registered_name(service.name)
     try:
