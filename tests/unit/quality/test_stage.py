@@ -21,6 +21,8 @@ from components.quality.stage import check_prepared, check_raw
 from .tables import END, EXPECTATIONS, NOW, START, events, interactions, items, plant, write
 from .test_faults import EVENT_TABLE_FAULTS
 
+pytestmark = pytest.mark.slow  # a run of the checking engine for each
+
 
 def _raw(folder: Path, table: pa.Table, catalogue: pa.Table | None = None, **changes: Any) -> tuple[DataCheck, ...]:
     raw = write(folder / "raw", events=table, items=items() if catalogue is None else catalogue)
