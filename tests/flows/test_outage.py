@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -9,6 +11,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from components.core.errors import Unavailable
 from flows.server import answering
 from flows.start import start_promotion
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
 
 
 @pytest.mark.parametrize(
@@ -29,3 +36,15 @@ def test_a_decision_stays_recorded_where_the_promotion_cannot_be_started() -> No
     nobody = temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:1/api"})
     with nobody, pytest.raises(Unavailable, match=r"signed and recorded.*--here"):
         start_promotion("digest of a request")
+
+
+def test_the_log_of_an_outage_has_no_stack(caplog: pytest.LogCaptureFixture) -> None:
+    with answering():
+        try:
+            raise httpx.ConnectError("refused")
+        except httpx.ConnectError as error:
+            logging.getLogger("prefect.flow_runs").exception("Encountered exception: %r", error)
+        logging.getLogger("prefect.events.clients").warning("Unable to connect")
+    assert "Encountered exception: ConnectError" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert "Unable to connect" not in caplog.text
