@@ -102,7 +102,9 @@ def _port(name: str, default: int) -> int:
 
 def point_prefect_here() -> None:
     """Let Prefect in this process talk to this checkout's server, unless the environment names another one."""
-    for name, value in load().prefect_environment.items():
+    here = load()
+    here.var.mkdir(parents=True, exist_ok=True)  # Prefect makes its home in it, and warns where it cannot
+    for name, value in here.prefect_environment.items():
         os.environ.setdefault(name, value)
 
 

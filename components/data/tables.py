@@ -6,6 +6,7 @@ Timestamps are UTC in microseconds, money is in integer minor units (cents) of i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -104,8 +105,12 @@ class TableWriter:
     def __enter__(self) -> TableWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:  # a half file is nobody's, and failing to end it would hide why it is half
+            with suppress(pa.ArrowException, OSError):
+                self._file.close()
 
 
 def write_table(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> Path:
