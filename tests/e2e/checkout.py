@@ -87,11 +87,11 @@ class Checkout:
                 start_new_session=True,
             )
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a `jali` command to its end."""
+    def run(self, *arguments: str, within: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a `jali` command to its end, in this checkout or in a workspace."""
         return subprocess.run(
             [sys.executable, "-m", "components.cli", *arguments],
-            cwd=self.root,
+            cwd=within or self.root,
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
@@ -141,6 +141,14 @@ class Checkout:
     def kill(self, process: str) -> None:
         """Kill a process of this checkout, and what it started, without a word."""
         os.killpg(self.status()[process]["pid"], signal.SIGKILL)
+
+
+def refused(ended: subprocess.CompletedProcess[str], code: int) -> str:
+    """Return the one sentence that a command has ended with."""
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    sentences = ended.stderr.strip().splitlines()
+    assert len(sentences) == 1, ended.stderr
+    return sentences[0]
 
 
 def call(url: str, body: Mapping[str, object]) -> Any:

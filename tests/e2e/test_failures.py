@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .checkout import Checkout
+from .checkout import Checkout, refused
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
@@ -24,15 +24,6 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     made = Checkout.make(tmp_path)
     yield made
     made.run("down")
-
-
-def refused(ended: subprocess.CompletedProcess[str], code: int) -> str:
-    """Return the one sentence that a command ended with."""
-    assert ended.returncode == code, ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stderr
-    sentence = ended.stderr.strip().splitlines()
-    assert len(sentence) == 1, ended.stderr
-    return sentence[0]
 
 
 @pytest.mark.parametrize("process", ["prefect", "mlflow", "serving"])

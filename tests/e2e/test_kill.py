@@ -19,22 +19,20 @@ from .checkout import Checkout, until
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PIPELINE = ("run", "pipeline", "--author", "ana")
-MOMENTS = ("collect", "train", "evaluate", "register")
 
 
 def test_killed_while_it_collects_trains_evaluates_and_registers_it_finishes_and_repeats_nothing(
     machine: Checkout, tmp_path: Path
 ) -> None:
-    settled: list[dict[str, Any]] = []
-    spent = 0.0
-    for moment in MOMENTS:
-        log = tmp_path / f"{moment}.log"
-        running = machine.start(*PIPELINE, log=log)
-        reached = _moment(machine, moment, log)
-        until(lambda running=running, reached=reached: reached() or running.poll() is not None)
-        os.kill(running.pid, signal.SIGKILL)
-        assert running.wait() == -signal.SIGKILL, log.read_text()
-
+    kills: dict[str, Callable[[str, Path], None]] = {
+        "collect": lambda moment, log: _kill_command(machine, moment, log),
+        "train": lambda moment, log: _kill_worker(machine, moment, log),
+        "evaluate": lambda moment, log: _kill_command(machine, moment, log),
+        "register": lambda moment, log: _kill_command(machine, moment, log),
+    }
+    settled, spent = _settled(machine), _spent(machine)
+    for moment, kill in kills.items():
+        kill(moment, tmp_path / f"{moment}.log")
         assert _settled(machine)[: len(settled)] == settled
         assert _spent(machine) >= spent
         settled, spent = _settled(machine), _spent(machine)
@@ -45,23 +43,53 @@ def test_killed_while_it_collects_trains_evaluates_and_registers_it_finishes_and
     assert _spent(machine) == spent
     assert {account["held"] for account in machine.ledger()["accounts"]} == {0}
 
+    [begun] = [run for run in machine.runs("pipeline") if run["deployment_id"]]
+    assert until(lambda: _crashed(machine, begun["id"]), seconds=280) == "CRASHED", "by the automation"
+    machine.jali("up")
+    again = _start_by_hand(machine)
+    until(lambda: _state(machine, again) == "COMPLETED")
+    assert _settled(machine) == settled
 
-def test_a_run_whose_worker_was_killed_is_marked_crashed_and_ends_when_it_is_started_again(machine: Checkout) -> None:
-    parameters = {"author": "ana", "epsilon": 1.0}
-    by_hand = machine.deployment("by-hand")
-    begun = machine.prefect(f"/deployments/{by_hand}/create_flow_run", parameters=parameters)["id"]
+
+def test_a_server_that_is_killed_in_the_middle_costs_no_release(machine: Checkout, tmp_path: Path) -> None:
+    log, another = tmp_path / "log", (*PIPELINE, "--epsilon", "1")
     released = len(_holds(machine))
+    running = machine.start(*another, log=log)
     until(lambda: len(_holds(machine)) > released)
+    machine.kill("prefect")
+    machine.jali("up")
+    assert running.wait() in (0, 75)  # it noticed, or the server came back before it had anything to say
+    assert "Traceback" not in log.read_text()
+    settled = _settled(machine)
+    machine.jali(*another)
+    assert _settled(machine)[: len(settled)] == settled
+    releases = _holds(machine)[released:]
+    assert len({hold.key for hold in releases}) == len(releases), "each was released once"
+
+
+def _kill_command(machine: Checkout, moment: str, log: Path) -> None:
+    """Start the pipeline and kill its process at that moment, and nothing that it started."""
+    running = machine.start(*PIPELINE, log=log)
+    reached = _moment(machine, moment, log)
+    until(lambda: reached() or running.poll() is not None)
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL, log.read_text()
+
+
+def _kill_worker(machine: Checkout, moment: str, log: Path) -> None:
+    """Have a worker run the pipeline, and kill both at that moment."""
+    begun = _start_by_hand(machine)
+    until(_moment(machine, moment, log))
     machine.kill("worker")
     for process in _processes_of(begun):
         process.kill()
     assert _state(machine, begun) == "RUNNING"
 
-    until(lambda: _state(machine, begun) == "CRASHED", seconds=280)
-    machine.jali("up")
-    again = machine.prefect(f"/deployments/{by_hand}/create_flow_run", parameters=parameters)["id"]
-    until(lambda: _state(machine, again) == "COMPLETED")
-    assert {hold.open for hold in _holds(machine)} == {False}
+
+def _start_by_hand(machine: Checkout) -> str:
+    by_hand = machine.deployment("by-hand")
+    started = machine.prefect(f"/deployments/{by_hand}/create_flow_run", parameters={"author": "ana"})
+    return str(started["id"])
 
 
 def _moment(machine: Checkout, name: str, log: Path) -> Callable[[], bool]:
@@ -96,6 +124,11 @@ def _spent(machine: Checkout) -> float:
 def _state(machine: Checkout, run: str) -> str:
     [found] = machine.prefect("/flow_runs/filter", flow_runs={"id": {"any_": [run]}})
     return str(found["state_type"])
+
+
+def _crashed(machine: Checkout, run: str) -> str | None:
+    state = _state(machine, run)
+    return None if state == "RUNNING" else state
 
 
 def _processes_of(run: str) -> list[psutil.Process]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from .checkout import Checkout, until
+from .checkout import Checkout, refused, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -27,10 +30,8 @@ def requested(machine: Checkout) -> str:
 @pytest.fixture(scope="module")
 def promoted(machine: Checkout, requested: str) -> dict[str, Any]:
     """What serving answers once a second person has approved."""
-    refused = machine.run("promote", "approve", "recommend", "1", "--by", "ana", "--reason", "mine")
-    assert refused.returncode == 24
-    assert refused.stderr.count("\n") == 1
-    assert "cannot approve it (found ana" in refused.stderr
+    by_its_author = machine.run("promote", "approve", "recommend", "1", "--by", "ana", "--reason", "mine")
+    assert "cannot approve it (found ana" in refused(by_its_author, 24)
     machine.jali("promote", "approve", "recommend", "1", "--by", "ben", "--reason", "the gates passed")
     until(lambda: _served(machine) == 1)
     return machine.recommend(HISTORY_OF_NOBODY)
@@ -122,6 +123,26 @@ def test_late_runs_of_a_window_that_was_processed_do_nothing(machine: Checkout, 
     assert all("trained on already" in one["state"]["message"] for one in runs)
     assert all(first["end_time"] <= then["start_time"] for first, then in pairwise(runs))
     assert machine.ledger() == before
+
+
+def test_a_database_of_mlflow_that_is_locked_says_so_and_changes_nothing(
+    machine: Checkout, promoted: dict[str, Any], tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(machine.root / "mlruns" / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        said = refused(machine.run("data", "get", "1", "--to", str(tmp_path / "data")), 75)
+    assert "database is locked" in said
+    machine.jali("data", "get", "1", "--to", str(tmp_path / "data"))
+
+
+def test_evidence_of_another_ledger_passes_no_gate(machine: Checkout, promoted: dict[str, Any], tmp_path: Path) -> None:
+    workspace, other = tmp_path / "workspace", str(tmp_path / "another home")
+    shutil.copytree(machine.root / "var" / "workspaces" / "shop", workspace, symlinks=True)
+    judged = machine.run("stage", "gate", "recommend", within=workspace, JALI_HOME=other)
+    assert "another ledger" in judged.stderr + judged.stdout
+    verdict = json.loads((workspace / "evidence" / "recommend" / "gate" / "verdict.json").read_text())["body"]
+    assert not verdict["passed"]
+    assert "JALI_HOME" in refused(machine.run("stage", "audit", "recommend", within=workspace, JALI_HOME=other), 21)
 
 
 def test_down_leaves_no_process(machine: Checkout) -> None:
