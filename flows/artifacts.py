@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from components.core import settings
 from components.core.records import Dataset
+from components.registry import tracking
 from components.stages import gate
 from components.stages.run import Run
 from components.stages.tracking import Logged
@@ -77,8 +77,8 @@ def of_training(run: Run, service: str, logged: Logged) -> None:
     )
     create_link_artifact(
         key=_key("mlflow", service),
-        description="The training in MLflow, with its candidates and ceilings",
-        link=mlflow_page(logged.training),
+        description="Candidates and ceilings of the training, side by side in MLflow",
+        link=tracking.comparison(run.settings, logged.training),
         link_text=f"Compare the candidates of {service}",
     )
 
@@ -117,8 +117,3 @@ Author {champion.author}, approved by {champion.approver}: {champion.decision.re
 def _key(*parts: str) -> str:
     """Return an artifact's key: Prefect takes small letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
-
-
-def mlflow_page(run_id: str) -> str:
-    """Return the page of a run in the local MLflow UI."""
-    return f"http://127.0.0.1:{settings.load().mlflow_port}/#/runs/{run_id}"

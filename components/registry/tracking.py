@@ -7,12 +7,14 @@ A run that was finished is found again by its key; one that was cut off is delet
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from components.core.errors import Refused
 from components.core.evidence import Record
@@ -214,6 +216,17 @@ def finish_training(settings: Settings, parent: str, outcome: Outcome) -> None:
         for picture in outcome.pictures:
             client.log_artifact(parent, str(picture), "plots")
         client.set_terminated(parent)
+
+
+def comparison(settings: Settings, parent: str) -> str:
+    """Return the page of this machine's MLflow UI that shows a training's candidates and ceilings side by side."""
+    client = prepare_store(settings)
+    with answering(settings):
+        where = str(client.get_run(parent).info.experiment_id)
+        beneath = client.search_runs([where], f"tags.`mlflow.parentRunId` = '{parent}'", order_by=["start_time ASC"])
+    listed = [str(run.info.run_id) for run in beneath]
+    query = urlencode({"runs": json.dumps(listed), "experiments": json.dumps([where])}, quote_via=quote)
+    return f"http://127.0.0.1:{settings.mlflow_port}/#/compare-runs?{query}&workflowType=machine_learning"
 
 
 def _title(training: Training) -> str:

@@ -87,6 +87,17 @@ def test_mlflow_groups_the_candidates_below_their_training(
     expect(page.get_by_text("ε = 2").first).to_be_visible()
 
 
+def test_what_epsilon_has_cost_is_seen_on_the_page_that_the_training_links_to(
+    machine: Checkout, pipeline: dict[str, Any], page: Page
+) -> None:
+    page.goto(machine.url("prefect", f"/artifacts/artifact/{_artifact(machine, 'mlflow-recommend')}"))
+    link = page.get_by_role("link", name="Compare the candidates of recommend").first
+    page.goto(str(link.get_attribute("href")))
+    expect(page.get_by_text("Comparing 3 Runs from 1 Experiment").first).to_be_visible()
+    for line in ("popularity · ε=", "gram · ε=", "autoencoder · ε=", "ndcg_at_100", "epsilon", "jali.mechanism"):
+        expect(page.get_by_text(line).first).to_be_attached()
+
+
 def test_mlflow_shows_the_card_of_the_version_with_its_promise(
     machine: Checkout, pipeline: dict[str, Any], page: Page
 ) -> None:

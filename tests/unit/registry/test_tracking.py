@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -166,3 +168,16 @@ def test_the_machines_use_is_measured_while_a_training_works(settings):
 
 def test_a_tree_is_flattened_with_dots():
     assert flat({"a": {"b": {"c": 1}}, "d": (1, 2), "e": None}) == {"a.b.c": "1", "d": "[1, 2]", "e": "None"}
+
+
+@pytest.mark.slow
+def test_the_comparison_is_of_what_lies_beneath_one_training_alone(settings):
+    parent = tracking.start_training(settings, training(settings))
+    floor = tracking.log_candidate(settings, parent, candidate(name="popularity", personal=False))
+    personal = tracking.log_candidate(settings, parent, candidate(name="gram"))
+    other = tracking.start_training(settings, replace(training(settings), key="o" * 64))
+    tracking.log_candidate(settings, other, candidate())
+    page = tracking.comparison(settings, parent)
+    asked = parse_qs(urlsplit(page).fragment.partition("?")[2])
+    assert page.startswith(f"http://127.0.0.1:{settings.mlflow_port}/#/compare-runs?")
+    assert json.loads(asked["runs"][0]) == [floor, personal]
