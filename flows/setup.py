@@ -13,7 +13,9 @@ from pathlib import Path
 from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
+from prefect.events import emit_event
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -35,7 +37,8 @@ def main() -> None:
         for name, description in POOLS.items():
             _work_pool(client, name, description)
         _limit(client, TRAININGS, 1)
-    _zombies()
+        _zombies()
+        _expect_heartbeats(client)
     deploy = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "prefect.yaml"]
     subprocess.run(deploy, cwd=ROOT, check=True)
 
@@ -84,6 +87,14 @@ def _zombies() -> None:
             )
         ],
     ).create()
+
+
+def _expect_heartbeats(client: SyncPrefectClient) -> None:
+    """Have the automation wait for every run that is said to run; a killed server forgets for whom it waited."""
+    running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
+    for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running)):
+        resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name}
+        emit_event("prefect.flow-run.heartbeat", resource=resource)
 
 
 _ENDED = ("Completed", "Failed", "Cancelled", "Crashed")

@@ -67,6 +67,8 @@ class Settings:
             # By default it forgets, when it is killed, who holds a place, and nobody ever gets that place again.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "60",
+            "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "10",
+            "PREFECT_WORKER_QUERY_SECONDS": "5",
             "JALI_ROOT": str(self.root),
         }
 
