@@ -6,20 +6,8 @@ A block is named by its period: "2000-11-03", "2000W45" (ISO 8601 week), "2000-1
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
 
 from components.core.params import Block
-
-if TYPE_CHECKING:
-    import ibis.expr.types as ir
-
-_UNITS: dict[Block, Literal["D", "W", "M", "Q", "Y"]] = {
-    "day": "D",
-    "week": "W",
-    "month": "M",
-    "quarter": "Q",
-    "year": "Y",
-}
 
 
 def name_of(ts: datetime, block: Block) -> str:
@@ -59,28 +47,9 @@ def _start(ts: datetime, block: Block) -> datetime:
     return midnight.replace(day=1, month=1 if block == "year" else 3 * ((ts.month - 1) // 3) + 1)
 
 
-def block_of(ts: ir.TimestampValue | ir.DateValue, block: Block) -> ir.StringValue:
-    """Return `name_of` as an Ibis expression over a UTC timestamp or day."""
-    year, month = ts.year(), ts.month()
-    if block == "day":
-        return _digits(year, 4) + "-" + _digits(month, 2) + "-" + _digits(ts.day(), 2)
-    if block == "week":
-        week = ts.week_of_year()
-        # The days around New Year belong to the ISO year of their week's Thursday; Spark has no function for it.
-        early = (month == 12) & (week == 1)
-        late = (month == 1) & (week >= 52)
-        return _digits(year + early.cast("int32") - late.cast("int32"), 4) + "W" + _digits(week, 2)
-    if block == "month":
-        return _digits(year, 4) + "-" + _digits(month, 2)
-    if block == "quarter":
-        return _digits(year, 4) + "Q" + _digits(ts.quarter(), 1)
-    return _digits(year, 4)
-
-
-def start_of(ts: ir.TimestampValue, block: Block) -> ir.DateValue:
-    """Return the day on which the block of a UTC timestamp began, as an Ibis expression: it names the block too."""
-    return ts.date().truncate(_UNITS[block])  # a day is several times cheaper to truncate than an instant in a zone
-
-
-def _digits(value: ir.IntegerValue, width: int) -> ir.StringValue:
-    return value.cast("string").lpad(width, "0")
+def starts(first: datetime, last: datetime, block: Block) -> list[datetime]:
+    """Return when each block from that of `first` to that of `last` began, in order."""
+    begun = [_start(last.astimezone(UTC), block)]
+    while begun[-1] > first:
+        begun.append(_start(begun[-1] - timedelta(microseconds=1), block))
+    return begun[::-1]

@@ -6,7 +6,9 @@ the rows. The result does not depend on the order of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import ibis
@@ -19,11 +21,14 @@ from components.core.files import atomic_path
 from components.core.params import Prepare
 from components.core.progress import Progress, no_progress
 from components.data import backend
-from components.data.blocks import Block, block_of, start_of
+from components.data.blocks import Block, name_of, starts
 from components.data.tables import INTERACTIONS, ITEMS, write_table
 
 _EVENTS_AT_ONCE = 2_500_000
 _MOST_PARTS = 64
+_MARKS = 40
+_PAIR = ("user_number", "item_number")
+_GROUP = (*_PAIR, "period")
 _READ = ("user", "ts", "event", "item", "quantity", "rating")
 
 
@@ -49,8 +54,9 @@ def prepare(
         )
     with atomic_path(out) as part:
         part.mkdir()
-        write_table(part / "items.parquet", ITEMS, [catalogue.sort_by("item")])
-        tables = _in_parts(events, items, params, block, part, progress)
+        catalogue = catalogue.sort_by("item")
+        write_table(part / "items.parquet", ITEMS, [catalogue])
+        tables = _in_parts(events, catalogue, params, block, part, progress)
         write_table(part / "interactions.parquet", INTERACTIONS, tables)
         if not pq.read_metadata(part / "interactions.parquet").num_rows:
             raise ContractBroken(
@@ -62,60 +68,130 @@ def prepare(
     return out
 
 
-def weigh(events: ir.Table, users: ir.Table, catalogue: ir.Table, params: Prepare, block: Block) -> ir.Table:
-    """Return a weight for each (user, item, period) that is left when duplicates and returns are taken out.
-
-    Args:
-        events: those that count, in the canonical schema.
-        users: `numbered` users, at least those of `events`.
-        catalogue: `numbered` items; events with others are left out.
-        params: the weights.
-        block: what a period is.
-    """
-    coded = events.inner_join(catalogue.select("item", "item_number"), "item")
-    coded = coded.inner_join(users, "user").drop("user", "item")
-    return _take_returns_back(_counts(coded.distinct(), params, block), params)
-
-
-def bound(weighed: ir.Table, users: ir.Table, catalogue: ir.Table, limit: int, block: Block) -> ir.Table:
-    """Return the interactions of `weighed`, at most `limit` distinct items a user, sorted by user, item and block."""
-    dropped = _beyond_bound(weighed, users, catalogue, limit)
-    kept = weighed.anti_join(dropped, ["user_number", "item_number"])
-    named = kept.inner_join(users, "user_number").inner_join(catalogue, "item_number")
-    periods = weighed.select("period").distinct()  # few, so that text is made few times
-    named = named.inner_join(periods.mutate(block=block_of(periods.period, block)), "period")
-    return named.order_by("user_number", "item_number", "period").select("user", "item", "category", "weight", "block")
-
-
 def numbered(rows: ir.Table, name: str) -> ir.Table:
     """Return `rows` with a number for each distinct `name`, in its order: numbers group and join faster than text."""
     return rows.distinct().mutate(**{f"{name}_number": ibis.row_number().over(order_by=name)})
 
 
+def period_of(ts: ir.TimestampValue, begun: Sequence[datetime], first: int = 0) -> ir.IntegerValue:
+    """Return which of the periods that `begun` holds a timestamp.
+
+    Only compares instants, halving what is left: a calendar in a time zone costs a database several times more.
+    """
+    if len(begun) == 1:
+        return ibis.literal(first, "int32")
+    half = len(begun) // 2
+    left, right = period_of(ts, begun[:half], first), period_of(ts, begun[half:], first + half)
+    return ibis.ifelse(ts < ibis.literal(begun[half]), left, right)
+
+
+def count(
+    events: ir.Table, users: ir.Table, catalogue: ir.Table, params: Prepare, begun: Sequence[datetime]
+) -> ir.Table:
+    """Count each (user, item, period), in whole numbers, so that no sum depends on the order of its rows.
+
+    `doubtful` is whether two of its events may have the same timestamp, as exact duplicates have: it is true where
+    they do, and now and then where they do not.
+
+    Args:
+        events: those that count, in the canonical schema.
+        users: `numbered` users; events of others are left out.
+        catalogue: `numbered` items; events with others are left out.
+        params: the weights.
+        begun: when the periods began.
+    """
+    return _count(_coded(events, users, catalogue, begun), params)
+
+
+def recount(
+    counts: ir.Table,
+    events: ir.Table,
+    users: ir.Table,
+    catalogue: ir.Table,
+    params: Prepare,
+    begun: Sequence[datetime],
+) -> ir.Table:
+    """Return the `counts` of `events` without exact duplicates: where there may be one, whole rows are compared.
+
+    That is the costly step, and few events need it.
+    """
+    doubtful = counts.filter(counts.doubtful).select(*_GROUP)
+    whose = users.semi_join(doubtful, "user_number")
+    rows = _coded(events, whose, catalogue, begun).semi_join(doubtful, _GROUP)
+    return counts.filter(~counts.doubtful).union(_count(rows.distinct(), params))
+
+
+def weigh(counts: ir.Table, params: Prepare) -> ir.Table:
+    """Weigh each (user, item, period): purchases count by the share that was kept, over all periods.
+
+    Where nothing was kept the pair goes, its views and carts too: the user has said no.
+    """
+    returning = counts.filter(counts.returned > 0).select(_PAIR).distinct()
+    totals = counts.semi_join(returning, _PAIR).group_by(_PAIR)
+    totals = totals.aggregate(bought=lambda t: t.bought.sum(), returned=lambda t: t.returned.sum())
+    share = ibis.ifelse(totals.bought > totals.returned, (totals.bought - totals.returned) / totals.bought, 0.0)
+    joined = counts.left_join(totals.select(*_PAIR, share=share), _PAIR)
+    share = joined.share.fill_null(1.0)
+    weight = ibis.literal(0.0)
+    for kind, value in _weighed_kinds(params).items():
+        weight = weight + joined[f"n_{kind}"] * value * (share if kind == "purchase" else 1.0)
+    rows = joined.select(*_GROUP, share=share, weight=weight)
+    return rows.filter(rows.share > 0, rows.weight > 0).drop("share")
+
+
+def bound(weighed: ir.Table, users: ir.Table, catalogue: ir.Table, limit: int) -> ir.Table:
+    """Return what is `weighed`, at most `limit` distinct items a user, in the order of users, items and periods."""
+    dropped = _beyond_bound(weighed, users, catalogue, limit)
+    return weighed.anti_join(dropped, _PAIR).order_by(_GROUP)
+
+
 def _in_parts(
-    events: Path, items: Path, params: Prepare, block: Block, scratch: Path, progress: Progress
+    events: Path, catalogue: pa.Table, params: Prepare, block: Block, scratch: Path, progress: Progress
 ) -> Iterator[pa.Table]:
     """Yield the interactions of one range of users after the other.
 
     Nothing here crosses users, so ranges bound the memory where DuckDB would spill, and their order is the order.
     """
     with backend.duckdb(scratch) as connection:
-        rows = _cleaned(connection.read_parquet(events).select(*_READ, *_telling(events)), params)
+        every = connection.read_parquet(events)
+        span = every.aggregate(first=every.ts.min(), last=every.ts.max()).to_pyarrow().to_pylist()[0]
+        if span["first"] is None:
+            return
+        begun = starts(span["first"], span["last"], block)
+        rows = _cleaned(every.select(*_READ, *_telling(events)), params)
         parts = min(_MOST_PARTS, 1 + rows.count().to_pyarrow().as_py() // _EVENTS_AT_ONCE)
         bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
-        known = connection.read_parquet(items).select("item", "category")
-        with backend.held(connection, numbered(known, "item"), "catalogue") as catalogue:
+        columns = {"category": catalogue["category"], "block": pa.array([name_of(start, block) for start in begun])}
+        with backend.held(connection, numbered(ibis.memtable(catalogue).select("item"), "item"), "catalogue") as items:
             for done, (low, high) in enumerate(zip(["", *bounds], [*bounds, "g"], strict=True)):
                 progress(done, parts)
                 mine = rows.filter((rows.user >= low) & (rows.user < high))
-                with (
-                    backend.held(connection, numbered(mine.select("user"), "user"), "users") as users,
-                    backend.held(connection, weigh(mine, users, catalogue, params, block), "weighed") as weighed,
-                ):
-                    result = bound(weighed, users, catalogue, params.max_items_per_user, block)
+                with ExitStack() as stack:
+
+                    def hold(expression: ir.Table, name: str, stack: ExitStack = stack) -> ir.Table:
+                        return stack.enter_context(backend.held(connection, expression, name))
+
+                    users = hold(numbered(mine.select("user"), "user"), "users")
+                    counts = hold(count(mine, users, items, params, begun), "counts")
+                    weighed = hold(weigh(recount(counts, mine, users, items, params, begun), params), "weighed")
+                    result = bound(weighed, users, items, params.max_items_per_user)
+                    names = users.order_by("user_number").user.to_pyarrow()
                     for batch in backend.batches(connection, result):
-                        yield pa.Table.from_batches([batch])
+                        yield _named(batch, user=names, item=catalogue["item"], **columns)
     progress(parts, parts)
+
+
+def _named(batch: pa.RecordBatch, **names: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Return interactions with the names of what is numbered in `batch`."""
+    return pa.table(
+        {
+            "user": names["user"].take(batch["user_number"]),
+            "item": names["item"].take(batch["item_number"]),
+            "category": names["category"].take(batch["item_number"]),
+            "weight": batch["weight"],
+            "block": names["block"].take(batch["period"]),
+        }
+    )
 
 
 def _telling(events: Path) -> list[str]:
@@ -140,33 +216,24 @@ def _cleaned(events: ir.Table, params: Prepare) -> ir.Table:
     return rows
 
 
-def _counts(events: ir.Table, params: Prepare, block: Block) -> ir.Table:
-    """Return whole numbers only, so that no sum depends on the order of its rows."""
-    pieces = events.quantity.fill_null(1)
-    return events.group_by("user_number", "item_number", period=start_of(events.ts, block)).aggregate(
+def _coded(events: ir.Table, users: ir.Table, catalogue: ir.Table, begun: Sequence[datetime]) -> ir.Table:
+    coded = events.inner_join(catalogue, "item").inner_join(users, "user")
+    return coded.mutate(period=period_of(coded.ts, begun)).drop("user", "item")
+
+
+def _count(events: ir.Table, params: Prepare) -> ir.Table:
+    # Whole numbers below 2^53 are exact as float64, and DuckDB adds those faster than integers.
+    pieces = events.quantity.fill_null(1).cast("float64")
+    hashed = events.ts.hash().abs()
+    one = ibis.literal(1, "int64")
+    marks = [one << (hashed % _MARKS), one << ((hashed >> 20) % _MARKS)]
+    return events.group_by(_GROUP).aggregate(
         bought=pieces.sum(where=events.event == "purchase").fill_null(0),
         returned=pieces.sum(where=events.event == "return").fill_null(0),
-        **{f"n_{kind}": (events.event == kind).cast("int64").sum() for kind in _weighed_kinds(params)},
+        **{f"n_{kind}": (events.event == kind).cast("float64").sum() for kind in _weighed_kinds(params)},
+        # Different marks are different bits, and add up to what they are joined by "or"; with one of them twice, more.
+        doubtful=ibis.and_(*(mark.cast("float64").sum() > mark.bit_or().cast("float64") for mark in marks)),
     )
-
-
-def _take_returns_back(counts: ir.Table, params: Prepare) -> ir.Table:
-    """Weigh each (user, item, period): purchases count by the share that was kept, over all periods.
-
-    Where nothing was kept the pair goes, its views and carts too: the user has said no.
-    """
-    pair = ["user_number", "item_number"]
-    returning = counts.filter(counts.returned > 0).select(pair).distinct()
-    totals = counts.semi_join(returning, pair).group_by(pair)
-    totals = totals.aggregate(bought=lambda t: t.bought.sum(), returned=lambda t: t.returned.sum())
-    share = ibis.ifelse(totals.bought > totals.returned, (totals.bought - totals.returned) / totals.bought, 0.0)
-    joined = counts.left_join(totals.select(*pair, share=share), pair)
-    share = joined.share.fill_null(1.0)
-    weight = ibis.literal(0.0)
-    for kind, value in _weighed_kinds(params).items():
-        weight = weight + joined[f"n_{kind}"] * value * (share if kind == "purchase" else 1.0)
-    rows = joined.select(*pair, "period", share=share, weight=weight)
-    return rows.filter(rows.share > 0, rows.weight > 0).drop("share")
 
 
 def _beyond_bound(rows: ir.Table, users: ir.Table, catalogue: ir.Table, limit: int) -> ir.Table:
@@ -176,11 +243,11 @@ def _beyond_bound(rows: ir.Table, users: ir.Table, catalogue: ir.Table, limit: i
     """
     counts = rows.group_by("user_number").aggregate(rows=lambda t: t.count())
     many = counts.filter(counts.rows > limit)  # no user with more items has fewer rows
-    pairs = rows.semi_join(many, "user_number").select("user_number", "item_number").distinct()
-    named = pairs.inner_join(users, "user_number").inner_join(catalogue.select("item", "item_number"), "item_number")
+    pairs = rows.semi_join(many, "user_number").select(_PAIR).distinct()
+    named = pairs.inner_join(users, "user_number").inner_join(catalogue, "item_number")
     drawn = named.mutate(lot=(ibis.literal("jali/bound/v1|") + named.user + "|" + named.item).hexdigest("sha256"))
     place = ibis.row_number().over(group_by=drawn.user_number, order_by=[drawn.lot, drawn.item_number])
-    return drawn.mutate(place=place).filter(lambda t: t.place >= limit).select("user_number", "item_number")
+    return drawn.mutate(place=place).filter(lambda t: t.place >= limit).select(_PAIR)
 
 
 def _weighed_kinds(params: Prepare) -> dict[str, float]:

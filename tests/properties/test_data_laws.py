@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from components.core import digest
 from components.core.params import Prepare, Split
-from components.data.blocks import Block, block_of, name_of, start_of
+from components.data.blocks import Block, name_of, starts
+from components.data.prepare import period_of
 from components.data.pseudonym import pseudonym
 from components.data.split import split_of
 from tests.unit.data.events import event, prepared
@@ -140,7 +141,38 @@ def test_a_block_is_the_same_in_python_and_in_the_database(
     duckdb: ibis.BaseBackend, stamps: list[datetime], block: Block
 ) -> None:
     aware = [stamp.replace(tzinfo=UTC) for stamp in stamps]
-    expected = [name_of(stamp, block) for stamp in aware]
-    kind = pa.timestamp("us", "UTC")
-    assert evaluate(duckdb, "ts", kind, aware, lambda ts: block_of(ts, block)) == expected
-    assert evaluate(duckdb, "ts", kind, aware, lambda ts: block_of(start_of(ts, block), block)) == expected
+    begun = starts(min(aware), max(aware), block)
+    places = evaluate(duckdb, "ts", pa.timestamp("us", "UTC"), aware, lambda ts: period_of(ts, begun))
+    assert [name_of(begun[place], block) for place in places] == [name_of(stamp, block) for stamp in aware]
+    assert begun == sorted(set(begun))
+
+
+@FEW
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.sampled_from(["I00", "I01"]),
+            st.integers(0, 60),
+            st.sampled_from(["view", "purchase"]),
+            st.sampled_from([None, "x", "y"]),
+        ),
+        min_size=1,
+        max_size=120,
+    )
+)
+def test_only_exact_duplicates_are_left_out_however_many_share_a_moment(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, str, int, str, str | None]]
+) -> None:
+    rows = [
+        event(kind, user=user * 32, item=item, ts=datetime(2024, 5, 3, tzinfo=UTC) + timedelta(days=day), session=visit)
+        for user, item, day, kind, visit in drawn
+    ]
+    weights = Prepare(weights={"view": 1.0, "purchase": 1000.0})
+    expected: dict[tuple[str, str, str], float] = {}
+    for user, item, day, kind, _ in set(drawn):
+        block = name_of(datetime(2024, 5, 3, tzinfo=UTC) + timedelta(days=day), "quarter")
+        key = (user * 32, item, block)
+        expected[key] = expected.get(key, 0.0) + weights.weights[kind]
+    got = prepared(tmp_path_factory.mktemp("duplicates"), rows, weights)
+    assert {(row["user"], row["item"], row["block"]): row["weight"] for row in got} == expected
