@@ -7,7 +7,6 @@ the rows. The result does not depend on the order of the rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -68,9 +67,9 @@ def prepare(
     return out
 
 
-def numbered(rows: ir.Table, name: str) -> ir.Table:
-    """Return `rows` with a number for each distinct `name`, in its order: numbers group and join faster than text."""
-    return rows.distinct().mutate(**{f"{name}_number": ibis.row_number().over(order_by=name)})
+def numbered(users: ir.Table) -> ir.Table:
+    """Return a number for each distinct user, in their order: numbers group and join faster than text."""
+    return users.distinct().mutate(user_number=ibis.row_number().over(order_by="user"))
 
 
 def period_of(ts: ir.TimestampValue, begun: Sequence[datetime], first: int = 0) -> ir.IntegerValue:
@@ -96,7 +95,7 @@ def count(
     Args:
         events: those that count, in the canonical schema.
         users: `numbered` users; events of others are left out.
-        catalogue: `numbered` items; events with others are left out.
+        catalogue: items with an `item_number`; events with others are left out.
         params: the weights.
         begun: when the periods began.
     """
@@ -162,18 +161,19 @@ def _in_parts(
         parts = min(_MOST_PARTS, 1 + rows.count().to_pyarrow().as_py() // _EVENTS_AT_ONCE)
         bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
         columns = {"category": catalogue["category"], "block": pa.array([name_of(start, block) for start in begun])}
-        with backend.held(connection, numbered(ibis.memtable(catalogue).select("item"), "item"), "catalogue") as items:
+        # Numbered by their places here, which give the names back whatever order a database has for text.
+        known = pa.table({"item": catalogue["item"], "item_number": pa.array(range(len(catalogue)), pa.int64())})
+        with backend.held(connection, ibis.memtable(known), "catalogue") as items:
             for done, (low, high) in enumerate(zip(["", *bounds], [*bounds, "g"], strict=True)):
                 progress(done, parts)
                 mine = rows.filter((rows.user >= low) & (rows.user < high))
-                with ExitStack() as stack:
-
-                    def hold(expression: ir.Table, name: str, stack: ExitStack = stack) -> ir.Table:
-                        return stack.enter_context(backend.held(connection, expression, name))
-
-                    users = hold(numbered(mine.select("user"), "user"), "users")
-                    counts = hold(count(mine, users, items, params, begun), "counts")
-                    weighed = hold(weigh(recount(counts, mine, users, items, params, begun), params), "weighed")
+                with (
+                    backend.held(connection, numbered(mine.select("user")), "users") as users,
+                    backend.held(connection, count(mine, users, items, params, begun), "counts") as counts,
+                    backend.held(
+                        connection, weigh(recount(counts, mine, users, items, params, begun), params), "weighed"
+                    ) as weighed,
+                ):
                     result = bound(weighed, users, items, params.max_items_per_user)
                     names = users.order_by("user_number").user.to_pyarrow()
                     for batch in backend.batches(connection, result):
@@ -222,14 +222,13 @@ def _coded(events: ir.Table, users: ir.Table, catalogue: ir.Table, begun: Sequen
 
 
 def _count(events: ir.Table, params: Prepare) -> ir.Table:
-    # Whole numbers below 2^53 are exact as float64, and DuckDB adds those faster than integers.
-    pieces = events.quantity.fill_null(1).cast("float64")
-    hashed = events.ts.hash().abs()
-    one = ibis.literal(1, "int64")
-    marks = [one << (hashed % _MARKS), one << ((hashed >> 20) % _MARKS)]
+    pieces = events.quantity.fill_null(1)
+    hashed = events.ts.hash()
+    marks = [ibis.literal(1, "int64") << (bits % _MARKS).abs() for bits in (hashed, hashed >> 20)]
     return events.group_by(_GROUP).aggregate(
         bought=pieces.sum(where=events.event == "purchase").fill_null(0),
         returned=pieces.sum(where=events.event == "return").fill_null(0),
+        # DuckDB adds float64 faster than integers; numbers of events are exact in it, quantities need not be.
         **{f"n_{kind}": (events.event == kind).cast("float64").sum() for kind in _weighed_kinds(params)},
         # Different marks are different bits, and add up to what they are joined by "or"; with one of them twice, more.
         doubtful=ibis.and_(*(mark.cast("float64").sum() > mark.bit_or().cast("float64") for mark in marks)),

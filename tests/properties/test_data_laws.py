@@ -147,6 +147,7 @@ def test_a_block_is_the_same_in_python_and_in_the_database(
     assert begun == sorted(set(begun))
 
 
+@pytest.mark.slow
 @FEW
 @given(
     st.lists(

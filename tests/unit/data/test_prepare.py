@@ -74,6 +74,22 @@ def test_a_rating_below_the_minimum_is_no_interaction(tmp_path: Path) -> None:
     assert [row["item"] for row in rows] == ["I01"]
 
 
+def test_quantities_too_large_for_a_float_are_added_exactly_in_any_order(tmp_path: Path) -> None:
+    bought = [event(quantity=quantity, ts=MAY.replace(day=day)) for day, quantity in enumerate([2**53, 1, 1], 1)]
+    returned = [event("return", quantity=quantity, ts=MAY.replace(day=day)) for day, quantity in [(4, 2**53), (5, 1)]]
+    first = prepared(tmp_path, [*bought, *returned])
+    assert first
+    assert prepared(tmp_path, [*bought[::-1], *returned[::-1]]) == first
+
+
+def test_items_of_any_script_keep_their_names_and_categories(tmp_path: Path) -> None:
+    names = ["z", "Z", "é", "中", "\U0001f600", "\uffff", "a b", "10", "9"]
+    items = [{"item": name, "category": f"of {name}"} for name in names]
+    rows = prepared(tmp_path, [event(item=name) for name in names], items=items)
+    assert {row["item"]: row["category"] for row in rows} == {name: f"of {name}" for name in names}
+    assert [row["item"] for row in rows] == sorted(names)
+
+
 def test_an_unknown_item_is_left_out(tmp_path: Path) -> None:
     rows = prepared(tmp_path, [event(item="nowhere"), event(item=None), event()])
     assert [row["item"] for row in rows] == ["I00"]
