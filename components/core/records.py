@@ -130,6 +130,22 @@ class Audit(Record):
     steps_in_optimizer: int | None
     destroyed_by_noise: bool
     """On simulated data the mechanism at σ = 1000 learns nothing: the noise is really there."""
+    epsilon_claimed: float | None = None
+    """ε of this one release at `delta`, by its event; what the bounds below try to exceed. None without canaries."""
+    delta: float | None = None
+    epsilon_lower_bound: float | None = None
+    """ε that the canaries prove at `confidence`, by the Gaussian estimator; above the claim it refutes it."""
+    epsilon_ceiling: float | None = None
+    """What the same estimator reports in the median were the claim exactly tight: how far it can see."""
+    one_run_lower_bound: float | None = None
+    """ε that the canaries prove by Steinke, Nasr & Jagielski (2023), which assumes nothing about the noise."""
+    one_run_ceiling: float | None = None
+    confidence: float | None = None
+    """With which each lower bound holds."""
+    canaries: int = 0
+    """Canary users for whom coins were flipped, and of these the ones that took part."""
+    inserted: int = 0
+    estimator: str = ""
     details: dict[str, float] = Field(default_factory=dict)
 
 
