@@ -27,6 +27,7 @@ from components.core.service import Candidate, Service, find
 from components.privacy import mechanisms
 
 from .patches import no_pickle, noiseless
+from .replays import replayed
 
 ROOT = Path(__file__).parents[2]
 MU, DELTA, POPULATION = 1.0, 1e-5, 40
@@ -183,6 +184,13 @@ class ServiceConformance:
             assert np.linalg.norm(after - before) <= sensitivity * (1 + 1e-9)
 
         moves()
+
+    def test_replayed_with_one_more_user_it_keeps_what_its_plan_declares(
+        self, candidate: Candidate, tmp_path: Path
+    ) -> None:
+        found = replayed(self, candidate, tmp_path, mu=MU, delta=DELTA)
+        assert found.faults == ()
+        assert max(found.moved.values()) > 0
 
     def test_the_order_of_rows_does_not_matter(self, candidate: Candidate, tmp_path: Path) -> None:
         if candidate.name in self.iterative:

@@ -1,0 +1,108 @@
+"""Detectors of one-shot releases: a service's candidates, an evaluation and a count. None finds a fault."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from components.core.private import Private
+from components.evaluation import evaluate as evaluation_room
+from components.privacy import mechanisms
+from components.privacy.draws import Fault
+from components.privacy.release import Event, Gaussian
+from components.privacy.replay import replay
+from tests.conformance.replays import replayed
+from tests.conformance.test_recommend import TestRecommend
+from tests.unit.evaluation import toy
+from tests.unit.privacy.builders import open_ledger
+
+MU = 0.5
+COUNT_NOISE = 20.0
+
+
+class Shop(TestRecommend):
+    """The recommender where popular items stand alone, so that what is popular decides the columns."""
+
+    __test__ = False
+    options: ClassVar[dict[str, Any]] = {**TestRecommend.options, "enough_categories": 50}
+
+    def baskets(self, users: int = 40, seed: int = 5) -> list[list[int]]:
+        """No item is bought more often than the others by much, so that one user can change which are popular."""
+        return [[(user + step) % len(self.items) for step in range(3)] for user in range(users)]
+
+
+def candidate(name: str) -> list[Fault]:
+    """Replay a candidate of the recommender on users with one, two and all items."""
+    shop = Shop()
+    with tempfile.TemporaryDirectory() as scratch:
+        return list(replayed(shop, shop.service.candidates[name], Path(scratch), mu=MU, delta=1e-5).faults)
+
+
+def evaluation(folder: Path) -> list[Fault]:
+    """Replay an evaluation that chooses between bundles which one user can turn, and publishes their metrics."""
+    service = toy.service(score=_score)
+    bundles = {name: _bundle(folder / name, place) for place, name in enumerate(service.candidates)}
+    runs = iter(range(1000))
+
+    def mechanism(rows: np.ndarray, intend: Callable[[int], None], out: Path) -> Event:
+        ledger = open_ledger(folder / f"home-{next(runs)}")
+        private = Private(_load=lambda: rows, digest="d", blocks=("2000Q4",), split="validation")
+        intend(1)  # the ledger's own intent is looked at by the ledger's detectors
+        found = evaluation_room.evaluate(
+            service=service,
+            rows=private,
+            dataset="d" * 64,
+            bundles=bundles,
+            chosen=None,
+            champion=None,
+            population=toy.count_of(private, ledger),
+            mu=MU,
+            ledger=ledger,
+            confidence=0.95,
+            seed=1,
+        )
+        (out / "released.json").write_text(found.model_dump_json(exclude={"release", "ledger"}))
+        return Gaussian(noise_multiplier=1 / MU)
+
+    rows = np.tile([0.1, 0.9], 50)
+    neighbours = {f"{value:g}": np.append(rows, value) for value in (0.9, 1.0, 1e9, np.nan)}
+    plan = SimpleNamespace(event=Gaussian(noise_multiplier=1 / MU))
+    return list(replay(mechanism, plan, rows, neighbours=neighbours, nobody=rows[:0]).faults)
+
+
+def count(folder: Path) -> list[Fault]:
+    """Replay the count that q, the normaliser and δ come from."""
+    runs = iter(range(1000))
+
+    def mechanism(rows: list[int], intend: Callable[[int], None], out: Path) -> Event:
+        ledger = open_ledger(folder / f"home-{next(runs)}")
+        private = Private(_load=lambda: rows, digest="d", blocks=("2000Q4",), split="train")
+        intend(1)
+        found = mechanisms.population(ledger, private, COUNT_NOISE)
+        (out / "released.json").write_text(found.model_dump_json(exclude={"release", "ledger"}))
+        return Gaussian(noise_multiplier=COUNT_NOISE)
+
+    plan = SimpleNamespace(event=Gaussian(noise_multiplier=COUNT_NOISE))
+    rows = list(range(300))
+    found: list[Fault] = []
+    for seed in range(2):
+        found += replay(mechanism, plan, rows, neighbours={"one": [*rows, 300]}, nobody=[], seed=seed).faults
+    return found
+
+
+def _score(bundle: Path, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Users below a half prefer the second bundle, users above the third; as many of each are in the rows."""
+    place = int((bundle / "number").read_text())
+    liked = np.where(rows > 0.5, place == 2, place == 1)
+    return np.column_stack([np.where(np.isfinite(rows), 0.2 + 0.6 * liked, np.nan), rows])
+
+
+def _bundle(folder: Path, place: int) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "number").write_text(str(place))
+    return folder
