@@ -1,4 +1,4 @@
-"""`jali ledger`: the privacy accounts, for the privacy officer."""
+"""`jali ledger`: the privacy accounts, for the privacy officer and for whoever plans the next training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
+from components.commands import accounts as rows
 from components.core import params, settings
+from components.core.errors import Misconfigured
+from components.core.params import Block
+
+_NEW = "a new block"
+_EXAMPLES = {"day": "2026-07-01", "week": "2026W27", "month": "2026-07", "quarter": "2026Q3", "year": "2026"}
 
 
 @click.group()
@@ -23,67 +29,194 @@ def show(as_json: bool, releases: bool) -> None:
     """Print cap, spent, held and left of every (block, split) account, as ε at the cap's δ by the RDP filter.
 
     ε does not grow evenly: the first release, however small, shows the conversion's constant. "used" is the part of the
-    account that is gone, held included, and does.
+    account that is gone, held included, and does. Below it: by whom and for what, in parts of the account, and the
+    composition over a user's whole life.
     """
+    from components.privacy.accounts import LIFETIME
     from components.privacy.ledger import Ledger
+    from components.privacy.outlook import lifetimes, uses
 
     here = settings.load()
-    book = Ledger.open(here.home, params.load(here.root / "params.yaml").privacy.cap)
-    accounts = [_account(account) for account in book.accounts()]
-    rows = [_release(hold) for hold in book.holds()]
+    privacy = params.load(here.root / "params.yaml").privacy
+    book = Ledger.open(here.home, privacy.cap, privacy.lifetime_cap)
+    accounts, holds = book.accounts(), book.holds()
+    shown = [rows.of_account(account, uses(account, holds)) for account in accounts]
+    whole = lifetimes(accounts, holds, cap=privacy.cap, lifetime_cap=privacy.lifetime_cap)
+    done = [rows.of_hold(hold) for hold in holds]
     if as_json:
         partition = book.partition.model_dump(mode="json") if book.partition else None
-        shown = {"genesis": book.genesis, "partition": partition, "accounts": accounts, "releases": rows}
-        click.echo(json.dumps(shown, indent=1))
+        document = {"genesis": book.genesis, "partition": partition, "accounts": shown}
+        _print({**document, "lifetime": list(map(rows.of_lifetime, whole)), "releases": done})
         return
     click.echo(f"ledger {book.genesis[:12]} in {_short(here.home)}; ε at the cap's δ, by an RDP filter")
     if book.partition:
         click.echo(f"fixed by its first release: {book.partition}")
     if not accounts:
         click.echo("Nothing was released yet.")
-    _table(("block", "split", "cap", "spent", "held", "left", "used", "delta"), accounts)
+    mine = [account for account in shown if account["block"] != LIFETIME]
+    rows.table(("block", "split", "cap", "spent", "held", "left", "used", "delta"), mine)
+    if any(account.cap != privacy.cap for account in accounts if account.block != LIFETIME):
+        click.echo(f"privacy.cap is ε = {privacy.cap.epsilon:g} now: of new accounts; one keeps the cap it opened with")
+    _show_uses(mine)
+    _show_lifetimes(whole)
     if releases:
         click.echo()
-        _table(("mechanism", "service", "split", "blocks", "cost", "attempt", "state"), rows)
+        rows.table(("mechanism", "service", "split", "blocks", "cost", "attempt", "state"), done)
 
 
-def _account(account: Any) -> dict[str, Any]:
-    return {
-        "block": account.block,
-        "split": account.split,
-        "cap": account.cap.epsilon,
-        "delta": account.cap.delta,
-        "spent": account.spent,
-        "held": account.held,
-        "left": account.left,
-        "used": f"{1 - account.rdp_left / account.rdp_cap:.0%}",
-    }
+@ledger.command()
+@click.argument("service", required=False)
+@click.option("--source", help="The source whose dataset is trained on; by default that of params.yaml.")
+@click.option("--epsilon", type=float, help="The training's ε; by default training.epsilon.")
+@click.option("--delta", type=float, help="The most that δ may be; by default training.max_delta.")
+@click.option(
+    "--block", "blocks", multiple=True, help="A block it reads, more than once for several; else the dataset's."
+)
+@click.option("--users", type=int, help="Train users, a guess; else the lower bound of the last DP count.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def plan(
+    service: str | None,
+    source: str | None,
+    epsilon: float | None,
+    delta: float | None,
+    blocks: tuple[str, ...],
+    users: int | None,
+    as_json: bool,
+) -> None:
+    """Say what one training of SERVICE (else of each) would cost, and how many more such trainings fit.
 
+    Everything is counted that it would release: the counts, the floor, every candidate, both evaluations. It charges
+    and reads nothing. "by the filter" is what the ledger will let in, however each training is chosen. "by PLD" is what
+    would be within the cap had all been one schedule, fixed beforehand. What was done before costs nothing again, so
+    the same training of the same rows takes less than is said here.
+    """
+    from components.stages.run import Run
 
-def _release(hold: Any) -> dict[str, Any]:
-    release = hold.release
-    event = release.event.model_dump()
-    kind = event.pop("type")
-    return {
-        "mechanism": release.mechanism,
-        "service": release.service,
-        "split": release.split,
-        "blocks": ", ".join(release.blocks),
-        "cost": f"{kind} " + ", ".join(f"{name}={value:.4g}" for name, value in event.items()),
-        "attempt": hold.attempt,
-        "state": hold.stage,
-    }
-
-
-def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    if not rows:
+    here = settings.load()
+    tree = params.load(here.root / "params.yaml")
+    training = {key: value for key, value in (("epsilon", epsilon), ("max_delta", delta)) if value is not None}
+    chosen = tree.but(**({"source": source} if source else {}), training=training)
+    run = Run(root=here.root, params=chosen, settings=here)
+    for block in blocks:
+        _require_block(block, chosen.privacy.block)
+    asked = [_planned(run, name, blocks, users) for name in ([service] if service else chosen.services)]
+    if as_json:
+        _print({"genesis": run.ledger().genesis, "plans": asked})
         return
-    cells = [
-        [f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in columns] for row in rows
+    for place, one in enumerate(asked):
+        if place:
+            click.echo()
+        _show_plan(one)
+
+
+def _planned(run: Any, name: str, blocks: tuple[str, ...], users: int | None) -> dict[str, Any]:
+    from components.privacy import accounting
+    from components.privacy.outlook import fits
+    from components.stages import planned as stage
+
+    known = stage.known_dataset(run)
+    counted = stage.counted_before(known[0], name) if known and users is None else None
+    guess = users if users is not None else round(1 / (10 * run.params.training.max_delta))
+    people = counted or stage.Users.guessed(run, guess)
+    read = blocks or (known[1].blocks if known else ())
+    stage.require_caps_over(run, read)
+    training, book = stage.planned(run, name, people), run.ledger()
+    carried = fits(_accounts(run, read or (_NEW,)), training, book.holds())
+    totals = []
+    for split, some in ((one, [step for step in training if step.split == one]) for one in people.by_split):
+        composed = accounting.epsilon_of([step.event for step in some], some[0].delta)
+        totals.append({"split": split, "epsilon": composed, "delta": some[0].delta})
+    return {
+        "service": name,
+        "source": run.params.source,
+        "blocks": list(read),
+        "users": dict(people.by_split),
+        "users_are": people.source if counted or users is not None else "assumed",
+        "releases": [rows.of_planned(step) for step in training],
+        "totals": totals,
+        "accounts": [rows.of_fit(one) for one in carried],
+        "fits": {"by_filter": min(one.by_filter for one in carried), "by_pld": min(one.by_pld for one in carried)},
+    }
+
+
+def _accounts(run: Any, blocks: tuple[str, ...]) -> list[Any]:
+    """Return the accounts that a training on `blocks` would charge: those that are open, and those that would be."""
+    from components.core.records import SPLITS
+    from components.privacy.accounts import LIFETIME, open_account
+    from components.privacy.outlook import lifetimes
+
+    book, privacy = run.ledger(), run.params.privacy
+    accounts = book.accounts()
+    known = {(account.block, account.split): account for account in accounts}
+    found = [
+        known.get((block, split)) or open_account(block, split, privacy.cap) for block in blocks for split in SPLITS
     ]
-    widths = [max(len(line[place]) for line in [list(columns), *cells]) for place in range(len(columns))]
-    for line in [list(columns), *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    whole = lifetimes(accounts, book.holds(), cap=privacy.cap, lifetime_cap=privacy.lifetime_cap)
+    bounded = {one.account.split: one.account for one in whole if one.bounded}
+    if privacy.lifetime_cap is not None:
+        bounded = {split: open_account(LIFETIME, split, privacy.lifetime_cap) for split in SPLITS} | bounded
+    return found + [bounded[split] for split in SPLITS if split in bounded]
+
+
+def _show_uses(shown: list[dict[str, Any]]) -> None:
+    used = [
+        {**by, "block": account["block"], "split": account["split"]}
+        | {key: rows.percent(by[key]) for key in ("spent", "held")}
+        for account in shown
+        for by in account["by"]
+    ]
+    if used:
+        click.echo("\nby whom and for what, in parts of the account")
+        rows.table(("block", "split", "service", "mechanism", "releases", "spent", "held"), used)
+
+
+def _show_lifetimes(whole: list[Any]) -> None:
+    if not whole:
+        return
+    click.echo("\nover a lifetime: every release of a split, for a user who is in all blocks")
+    lines = [rows.of_lifetime(one) for one in whole]
+    rows.table(
+        ("split", "cap", "spent", "held", "left", "delta"),
+        [{**line, "cap": line["cap"] if line["bounded"] else "unbounded"} for line in lines],
+    )
+    if not all(line["bounded"] for line in lines):
+        click.echo("unbounded: privacy.lifetime_cap is not set, so that this is what was, and no promise of what comes")
+    elif not all(line["in_force"] for line in lines):
+        click.echo("privacy.lifetime_cap is in force from the next release on, with all that was before it counted")
+
+
+def _show_plan(one: dict[str, Any]) -> None:
+    where = ", ".join(one["blocks"]) or _NEW
+    users = ", ".join(f"{split} {count:,}" for split, count in one["users"].items())
+    click.echo(f"{one['service']} on {where} of {one['source']}; users {one['users_are']}: {users}")
+    rows.table(("purpose", "mechanism", "split", "cost", "epsilon"), one["releases"])
+    for total in one["totals"]:
+        click.echo(f"together in {total['split']}: ε = {total['epsilon']:.3g} at δ = {total['delta']:.2g}, by PLD")
+    click.echo()
+    shares = [{**line, "one_training": rows.percent(line["one_training"])} for line in one["accounts"]]
+    named = {"one_training": "one training", "by_filter": "more by the filter", "by_pld": "more by PLD"}
+    lines = [{named.get(key, key): value for key, value in line.items()} for line in shares]
+    rows.table(("block", "split", "cap", "left", "used", *named.values()), lines)
+    click.echo(
+        f"{one['fits']['by_filter']} more such trainings fit; had all been one schedule fixed beforehand, "
+        f"{one['fits']['by_pld']} by PLD"
+    )
+
+
+def _require_block(name: str, block: Block) -> None:
+    from components.data.blocks import is_name
+
+    if not is_name(name, block):
+        raise Misconfigured(
+            "There is no such block",
+            value=name,
+            limit=f"privacy.block: {block}, as in {_EXAMPLES[block]}",
+            next_step="Name a period as `jali ledger show` does; other names would be accounts of nobody.",
+        )
+
+
+def _print(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=1, allow_nan=False))
 
 
 def _short(path: Path) -> str:

@@ -17,9 +17,9 @@ EventKind = Literal["view", "search", "click", "cart", "purchase", "return", "re
 
 
 class Section(BaseModel):
-    """A part of the tree: frozen, unknown keys refused."""
+    """A part of the tree: frozen, unknown keys refused, and no number that is infinite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Window(Section):

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from components.core.params import Block
 
+_REST = {"month": "-01", "year": "-01-01"}
+
 
 def name_of(ts: datetime, block: Block) -> str:
     """Return the block that holds `ts`; a timestamp without zone is read as UTC."""
@@ -21,6 +23,19 @@ def name_of(ts: datetime, block: Block) -> str:
     if block == "month":
         return ts.strftime("%Y-%m")
     return f"{ts.year}Q{(ts.month + 2) // 3}" if block == "quarter" else str(ts.year)
+
+
+def is_name(name: str, block: Block) -> bool:
+    """Return whether `name` names a period of the calendar; any other name would be an account over nobody."""
+    try:
+        if block == "week":
+            year, _, week = name.partition("W")
+            return name_of(datetime.fromisocalendar(int(year), int(week), 1), block) == name
+        year, _, quarter = name.partition("Q")
+        day = f"{year}-{3 * int(quarter) - 2:02d}-01" if block == "quarter" else f"{name}{_REST.get(block, '')}"
+        return name_of(datetime.strptime(day, "%Y-%m-%d"), block) == name
+    except ValueError:
+        return False
 
 
 def between(start: datetime, end: datetime, block: Block) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from components.core.params import Block
 from components.core.progress import Progress, no_progress
 from components.core.records import Dataset
 from components.stages.dataset import dataset_of
+from components.stages.planned import require_caps, require_delta
 from components.stages.run import Run
 
 _LIVE = ("files", "sql")
@@ -58,6 +59,7 @@ def open_training(source: str | None = None, epsilon: float | None = None) -> Ru
     Raises:
         Refused: no dataset was made from this source yet.
         ContractBroken: the one that lies there was refused.
+        Misconfigured: a cap is below what the dataset's accounts have spent, or δ is above what the gate lets through.
     """
     changes: dict[str, Any] = {"source": source} if source else {}
     if epsilon is not None:
@@ -69,6 +71,8 @@ def open_training(source: str | None = None, epsilon: float | None = None) -> Ru
             next_step=f"Run `jali run dataset --source {run.params.source}`, or the deployment dataset/nightly, first.",
         )
     _require_first_or_same(run, dataset_of(run))
+    require_delta(run)
+    require_caps(run)
     return run
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from components.core.params import Block
-from components.data.blocks import between, last_whole, name_of
+from components.data.blocks import between, is_name, last_whole, name_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,24 @@ def test_the_last_whole_block_is_one_block_that_was_over(
     found = last_whole(block, datetime(2026, 3, 10, 2, tzinfo=UTC))
     assert found == (datetime(*start, tzinfo=UTC), datetime(*end, tzinfo=UTC))
     assert len(between(*found, block)) == 1
+
+
+@pytest.mark.parametrize(
+    ("block", "name", "others"),
+    [
+        ("day", "2024-02-29", ["2023-02-29", "2024-02", "2024-2-29"]),
+        ("week", "2026W53", ["2025W53", "2026W00", "2026W5", "2026-W53"]),
+        ("month", "2026-07", ["2026-13", "2026-07-01", "2026Q3"]),
+        ("quarter", "2024Q4", ["2024Q5", "2024Q0", "2024q4", "lifetime", "2024"]),
+        ("year", "2024", ["24", "2024-01", "", "2024Q1"]),
+    ],
+)
+def test_a_name_is_that_of_a_period_or_of_none(block: Block, name: str, others: list[str]) -> None:
+    assert is_name(name, block)
+    assert [other for other in others if is_name(other, block)] == []
+
+
+@pytest.mark.parametrize("block", ["day", "week", "month", "quarter", "year"])
+def test_every_name_that_a_time_gives_is_one(block: Block) -> None:
+    days = [datetime(2019, 12, 28, tzinfo=UTC) + timedelta(days=day) for day in range(800)]
+    assert all(is_name(name_of(day, block), block) for day in days)
