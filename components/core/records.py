@@ -52,6 +52,12 @@ class Dataset(Record):
     """HMAC of the content digest of the prepared and split tables."""
     checks: tuple[str, ...]
     """Digests of the data checks that passed."""
+    simulator: int | None = None
+    """Version of the simulator that made the events; None where it did not."""
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON-ready content; of real people's events it says nothing about a simulator."""
+        return self.model_dump(mode="json", exclude={"simulator"} if self.simulator is None else None)
 
 
 class TrainingRequest(Record):

@@ -20,7 +20,7 @@ from components.core.evidence import Record
 from components.core.files import atomic_path
 from components.core.params import Source, Window
 from components.core.progress import Progress, no_progress
-from components.data import blocks
+from components.data import blocks, shop
 from components.data.pseudonym import digest_key, load_key
 from components.data.rows import judge
 from components.data.sources.reader import Reader
@@ -39,12 +39,20 @@ class Collected(Record):
     """Those that meet the window; where that of a public source is open, those from the first to the last event."""
     digest_keyed: str
     """HMAC of the digest of events, items and quarantine."""
+    simulator: int | None = None
+    """Version of the simulator that made the events; None where it did not."""
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON-ready content; of real people's events it says nothing about a simulator."""
+        return self.model_dump(mode="json", exclude={"simulator"} if self.simulator is None else None)
 
 
 def window_key(source: Source, window: Window) -> str:
     """Return the key of a (source, window): what has one is collected once, and a late run of it does nothing."""
+    simulator = _simulator(source)
     return digest.of_json(
         {"source": source.model_dump(mode="json"), "window": [bound and _utc(bound) for bound in _bounds(window)]}
+        | ({} if simulator is None else {"simulator": simulator})
     )
 
 
@@ -140,7 +148,13 @@ def _record(
         end=window.end,
         blocks=names,
         digest_keyed=digest.keyed(digest_key(home), digest.of_json(files)),
+        simulator=_simulator(source),
     )
+
+
+def _simulator(source: Source) -> int | None:
+    """Return the version of the simulator that `source` is."""
+    return shop.VERSION if source.kind == "shop" else None
 
 
 def _nothing(source: Source, window: Window, reasons: Counter[str]) -> ContractBroken:

@@ -21,7 +21,7 @@ def model_card(evidence: VersionEvidence) -> str:
     lines = [
         f"# {verdict.service}: {verdict.candidate} ({kind})",
         "",
-        f"Trained on `{evidence.dataset.source}`, blocks {', '.join(statement.blocks)}, at the request of "
+        f"Trained on {_source(evidence)}, blocks {', '.join(statement.blocks)}, at the request of "
         f"{evidence.training.author}.",
         "",
         "## Privacy",
@@ -43,3 +43,8 @@ def model_card(evidence: VersionEvidence) -> str:
         f"Bundle `{verdict.bundle[:16]}`, verdict `{verdict.digest[:16]}`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _source(evidence: VersionEvidence) -> str:
+    simulator = evidence.dataset.simulator
+    return f"`{evidence.dataset.source}`" + (f" (simulated, version {simulator})" if simulator is not None else "")

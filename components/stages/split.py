@@ -27,6 +27,7 @@ def split(run: Run, progress: Progress = no_progress) -> Dataset:
         blocks=collected.blocks,
         digest_keyed=digest.keyed(digest_key(run.settings.home), content),
         checks=tuple(check.digest for check in data_checks(run)),
+        simulator=collected.simulator,
     )
     dataset.write(run.data / "split" / "dataset.json")
     return dataset

@@ -1,8 +1,9 @@
 """The simulated shop: people with known tastes visit a shop whose figures resemble a real grocer's.
 
-Baskets (items of a visit) and visits of a user were fitted to Ta-Feng; popularity resembles it roughly. The strength of
-tastes was not fitted: how much a personal model gains over popularity here says nothing about a real shop. All is
-frozen by `VERSION`: no target is met by changing it. Equal options and version give equal events.
+Visits, baskets, popularity, what is bought again, and how far people's tastes differ are fitted to Ta-Feng, so that a
+personal model gains over popularity here about what it gains there (bench/shop_fit.py; docs/shop.csv has the fit).
+All is frozen by `VERSION`, which datasets carry: no target is met by changing it. Equal options and version give equal
+events; docs/decisions/0012-frozen-simulator.md tells what may change it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from components.core.params import Section
 from components.data.shop.tastes import World, draw_mixtures, make_world
 from components.data.shop.visits import KINDS, Visits, draw_visits
 
-VERSION = 1
+VERSION = 2
 CURRENCY = "EUR"
 _START = np.datetime64("2024-01-01T00:00:00", "us")
 _USERS_AT_ONCE = 2_000

@@ -64,12 +64,14 @@ class Catalogue:
         table: in the canonical schema, in the order of the arrays below.
         shelf: `(items,)` index of each item's shelf, the narrowest level of the category tree.
         department: `(shelves,)` index of each shelf's department, the widest level.
+        line: `(items,)` index of each item's line: one brand's items of one shelf.
         queries: `(items, 4)` what people type to find an item; the last is misspelt.
     """
 
     table: pa.Table
     shelf: np.ndarray
     department: np.ndarray
+    line: np.ndarray
     queries: np.ndarray
 
 
@@ -90,10 +92,12 @@ def make_catalogue(items: int, rng: np.random.Generator) -> Catalogue:
         rows.append({"item": f"I{index:06d}", "title": title, "category": category, "brand": brand, "price": charm})
         plain = noun.lower()
         queries.append((plain, f"{brand.lower()} {plain}", f"{adjective.lower()} {plain}", plain[:2] + plain[3:]))
+    brand_of = np.array([_BRANDS.index(brand) for brand, _, _ in names])
     return Catalogue(
         table=pa.Table.from_pylist(rows, schema=ITEMS),
         shelf=shelf,
         department=np.array([departments.index(department) for department, _, _ in places]),
+        line=np.unique(shelf * len(_BRANDS) + brand_of, return_inverse=True)[1],
         queries=np.array(queries, dtype=object),
     )
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.data.shop.tastes import MONTH_DAYS, TASTES, World, draw_items, draw_mixtures
+from components.data.shop.tastes import MONTH_DAYS, TASTES, World, draw_companions, draw_items, draw_mixtures
 
-# Fitted to Ta-Feng: days with a purchase per user (median 2, 99th percentile 24), and the items of one (5 and 33).
+# Fitted to Ta-Feng (bench/shop_fit.py): days with a purchase, the items of one, habits, and what follows a purchase.
 _VISITS_LOG_MEDIAN, _VISITS_LOG_SPREAD, _VISITS_MOST = np.log(2.0), 1.1, 90
-_BASKET_LOG_MEDIAN, _BASKET_LOG_SPREAD, _BASKET_MOST = np.log(5.0), 0.85, 110
+_BASKET_LOG_MEDIAN, _BASKET_LOG_SPREAD, _BASKET_MOST = 1.78, 0.73, 110
+_BASKET_HABIT, _BASKET_WHEN_OFTEN = 0.5, -0.14  # people differ, and who comes more often takes less at a time
+_AGAIN, _COMPANION = 0.1, 0.1  # share of looks that repeat one of an earlier visit, or stay in the line of one
 _BROWSING_VISITS = 0.5  # for each one with a purchase
 _BROWSED_ITEMS = 0.7  # looked at and left, for each item that is bought
 _BROWSING_LOOKS = 3.0
@@ -60,10 +62,11 @@ def draw_visits(world: World, users: int, days: int, rng: np.random.Generator) -
     start = day * _DAY_SECONDS + np.clip(rng.normal(17, 3.5, len(visitor)) * 3600, 0, _DAY_SECONDS - 3600).astype(int)
     leading = _draw_tastes(mixtures, visitor, rng)
 
-    visit, bought = _draw_looks(buying, rng)
+    visit, bought = _draw_looks(visitor, buying, rng)
     own = _draw_tastes(mixtures, visitor[visit], rng)
     taste = np.where(rng.random(len(visit)) < _ONE_TASTE, leading[visit], own)
     item = draw_items(world, day[visit] // MONTH_DAYS, taste, rng)
+    item = _after_earlier(world, visitor, start, visit, item, rng)
     # Bought before merely seen, so that the first of equal (visit, item) pairs is the one that counts.
     order = np.lexsort((~bought, item, visit))
     visit, item, bought = visit[order], item[order], bought[order]
@@ -89,14 +92,42 @@ def _draw_tastes(mixtures: np.ndarray, user: np.ndarray, rng: np.random.Generato
     return np.minimum((mixtures[user] < lot[:, None]).sum(axis=1), TASTES - 1)
 
 
-def _draw_looks(buying: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_looks(visitor: np.ndarray, buying: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the visit of each item that is looked at, and whether it is bought."""
-    basket = np.rint(rng.lognormal(_BASKET_LOG_MEDIAN, _BASKET_LOG_SPREAD, len(buying))).clip(1, _BASKET_MOST)
+    buys = np.bincount(visitor[buying])  # everybody buys
+    habit = _BASKET_LOG_MEDIAN + rng.normal(0, _BASKET_HABIT, len(buys)) + _BASKET_WHEN_OFTEN * np.log(buys)
+    basket = np.rint(rng.lognormal(habit[visitor], _BASKET_LOG_SPREAD)).clip(1, _BASKET_MOST)
     basket = np.where(buying, basket, 0).astype(int)
     idle = rng.poisson(np.where(buying, _BROWSED_ITEMS * basket, _BROWSING_LOOKS)) + ~buying
     visits = np.arange(len(buying))
     visit = np.r_[np.repeat(visits, basket), np.repeat(visits, idle)]
     return visit, np.arange(len(visit)) < basket.sum()
+
+
+def _after_earlier(
+    world: World,
+    visitor: np.ndarray,
+    start: np.ndarray,
+    visit: np.ndarray,
+    item: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the items, where some repeat what their user met on an earlier visit, or stay in the line of such one."""
+    order = np.lexsort((visit, start[visit], visitor[visit]))
+    who, call, met = visitor[visit[order]], visit[order], item[order]
+    place = np.arange(len(order))
+    opened = np.maximum.accumulate(np.where(np.r_[True, who[1:] != who[:-1]], place, 0))
+    called = np.maximum.accumulate(np.where(np.r_[True, call[1:] != call[:-1]], place, 0))
+    kind, lot = rng.random(len(order)), rng.random(len(order))
+    again = (kind < _AGAIN) & (called > opened)
+    companion = (kind >= _AGAIN) & (kind < _AGAIN + _COMPANION) & (place > opened)
+    until = np.where(again, called, place)
+    earlier = met[opened + ((until - opened) * lot).astype(int)]
+    chosen = np.where(again, earlier, met)
+    chosen[companion] = draw_companions(world, earlier[companion], rng)
+    answer = np.empty_like(item)
+    answer[order] = chosen
+    return answer
 
 
 def _as_events(
