@@ -1,3 +1,4 @@
+import copy
 import inspect
 import warnings
 
@@ -32,8 +33,9 @@ def test_the_same_module_trains_with_and_without_privacy_by_one_parameter():
 @pytest.mark.slow
 def test_noise_of_a_thousand_destroys_what_is_learnt():
     rows = rows_of()
-    plain, noisy = Autoencoder(0.01), Autoencoder(0.01)
-    before = mean_loss(noisy, rows)
+    plain = Autoencoder()
+    noisy = copy.deepcopy(plain)  # another start would be better or worse by itself
+    before = mean_loss(plain, rows)
     fit(plain, rows, plan=plan_of(noise_multiplier=0.01, steps=30), intend=Intents())
     fit(noisy, rows, plan=plan_of(noise_multiplier=1000.0, steps=30), intend=Intents())
     assert mean_loss(plain, rows) < before < mean_loss(noisy, rows)
