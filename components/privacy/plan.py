@@ -91,15 +91,16 @@ class PerformanceFlags(BaseModel):
 
     Attributes:
         accelerator: Lightning's name of the device; "auto" takes a GPU where there is one.
-        grad_sample_mode: how clipped sums are formed; "ghost" takes norms from activations and back-propagated
-            signals, "hooks" materialises every user's gradient. Both give the same sum.
+        grad_sample_mode: how clipped sums are formed; "book_keeping" by one backward pass to the layers' outputs,
+            "ghost" (Opacus) by two, with norms from activations and signals, "hooks" (Opacus) by every user's gradient.
+            All give the same sum.
         physical_batch_size: users that are in memory at once; a larger Poisson batch is summed in parts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     accelerator: str = "auto"
-    grad_sample_mode: Literal["ghost", "hooks"] = "ghost"
+    grad_sample_mode: Literal["book_keeping", "ghost", "hooks"] = "book_keeping"
     physical_batch_size: int = Field(4096, ge=1)
 
 

@@ -133,7 +133,12 @@ class Autoencoder:
         "components.training.fit",
         "components.training.batches",
         "components.privacy.engine",
+        "components.privacy.clipping.book_keeping",
+        "components.privacy.clipping.by_opacus",
+        "components.privacy.clipping.layers",
+        "components.privacy.clipping.sums",
         "components.privacy.randomness",
+        "components.privacy.rows",
     )
 
     def plan(
