@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from components.core.errors import ContractBroken
@@ -49,3 +54,32 @@ def test_neither_its_text_nor_a_refusal_shows_the_value_or_its_digest() -> None:
     for text in (repr(secret), str(secret), f"{secret}", str(refused.value), repr(refused.value)):
         assert "milk" not in text
         assert "0123456789abcdef" not in text
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [pickle.dumps, copy.copy, copy.deepcopy, cloudpickle.dumps],
+    ids=["pickle", "copy", "deepcopy", "cloudpickle"],
+)
+def test_it_is_not_pickled_and_not_copied(carried: Callable[[object], object]) -> None:
+    with pytest.raises(ContractBroken, match=r"not pickled and not copied.*Pass the paths") as refused:
+        carried(private(public=True))
+    assert "milk" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [dataclasses.asdict, dataclasses.astuple, lambda value: dataclasses.replace(value, public=True), vars, iter, len],
+)
+def test_it_is_not_taken_apart_and_not_declared_public_by_replacing(taken: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError):
+        taken(private())
+
+
+def test_it_is_not_changed() -> None:
+    secret = private()
+    for change in (lambda: setattr(secret, "public", True), lambda: delattr(secret, "public")):
+        with pytest.raises(AttributeError, match="not changed"):
+            change()
+    with pytest.raises(ContractBroken):
+        secret.open_public()

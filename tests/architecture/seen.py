@@ -1,0 +1,63 @@
+"""What `private_reads` finds and a reviewer has seen: (module, function, rule), and why no row of a person leaves.
+
+"*" stands for a whole module. A new entry is a claim about privacy: it is reviewed as one.
+"""
+
+from __future__ import annotations
+
+_DECLARED = "a field of a record, by names that are declared in the code"
+_TRUSTED_STAGE = "one line of the trusted zone: from folder to folder"
+_SIMULATED = "the simulated shop's rows, which are nobody's"
+
+SEEN = {
+    # what a release opens
+    ("components/services/recommend/data.py", "read_catalogue", "table"): "the public catalogue",
+    ("components/services/recommend/data.py", "read_rows", "table"): "rows, which Private.map is given",
+    ("components/stages/rows.py", "_users", "table"): "the users that are counted, which Private.map is given",
+    # the trusted zone's stages
+    ("components/stages/check.py", "check", "import"): _TRUSTED_STAGE,
+    ("components/stages/check.py", "_remember_events", "file"): "exact counts, kept in the trusted zone of JALI_HOME",
+    ("components/stages/collect.py", "collect", "import"): _TRUSTED_STAGE,
+    ("components/stages/prepare.py", "prepare", "import"): _TRUSTED_STAGE,
+    ("components/stages/split.py", "split", "import"): _TRUSTED_STAGE,
+    ("components/stages/run.py", "Run.table", "path"): "names the table for the stages of the trusted zone",
+    ("components/stages/audit.py", "_Simulated.__init__", "table"): _SIMULATED,
+    ("components/stages/audit.py", "_Simulated.__init__", "path"): _SIMULATED,
+    ("components/stages/audit.py", "_Simulated.__init__", "import"): _SIMULATED,
+    ("components/stages/audit.py", "_Simulated.__init__", "map"): _SIMULATED,
+    # what is declared public, or released
+    ("components/stages/evaluate.py", "_ceilings", "open"): "ceilings of a public source; Private refuses another",
+    ("components/stages/gate.py", "summary_of", "file"): "the released summary",
+    ("components/stages/tracking.py", "_losses", "file"): "loss curves, of a public source alone",
+    ("components/stages/train.py", "_fitted", "file"): "a settled bundle from the ledger's store",
+    ("components/services/recommend/bundle.py", "read_bundle", "file"): "a released bundle",
+    ("components/serving/bundle.py", "_copy", "file"): "a released bundle",
+    ("components/serving/bundle.py", "", "path"): "the kinds of file that a bundle may hold",
+    ("components/serving/app.py", "_add_operations.docs", "file"): "the page of the API",
+    ("components/training/checkpoint.py", "read", "file"): "a checkpoint of this very release, in the trusted zone",
+    ("components/training/checkpoint.py", "Checkpoint.write", "open"): "a checkpoint's own fields",
+    ("flows/artifacts.py", "of_reports", "path"): "shows where quarantine lies, and reads nothing",
+    # people's keys, the history of promotions, MLflow's database
+    ("components/registry/identities.py", "new_key", "file"): "a person's signing key",
+    ("components/registry/identities.py", "_private_key", "file"): "a person's signing key",
+    ("components/registry/identities.py", "load", "file"): "the reviewed file of people",
+    ("components/registry/identities.py", "add", "file"): "the reviewed file of people",
+    ("components/registry/history.py", "", "table"): "the log of promotions",
+    ("components/registry/store.py", "answering", "table"): "names the errors of MLflow's database",
+    ("components/registry/store.py", "_locked", "file"): "a lock",
+    # other programs
+    ("components/stages/tracking.py", "_git", "file"): "asks git for the commit",
+    ("components/commands/machine.py", "_deploy", "file"): "deploys the flows to Prefect",
+    ("flows/setup.py", "main", "file"): "deploys the flows to Prefect",
+    # names that are only known when they run
+    ("components/cli.py", "_Lazy.get_command", "dynamic"): "a command of the list",
+    ("components/commands/stage.py", "stage", "dynamic"): "a stage of the list",
+    ("components/evaluation/case.py", "unusable", "dynamic"): _DECLARED,
+    ("components/stages/gate.py", "_key", "dynamic"): _DECLARED,
+    ("components/registry/approvals.py", "require_signed", "dynamic"): _DECLARED,
+    ("components/registry/champions.py", "ApprovedChampions.prove", "dynamic"): _DECLARED,
+    ("components/registry/promotion.py", "decide", "dynamic"): _DECLARED,
+    ("components/privacy/replay.py", "_privacy_plan", "open"): "a plan's own fields",
+    ("components/privacy/trace.py", "*", "open"): "modules' names, for the replay test",
+    ("components/privacy/trace.py", "*", "dynamic"): "modules' names, for the replay test",
+}
