@@ -39,7 +39,7 @@ class World:
             index, so that one binary search draws items for all of them at once.
         months: how many months the simulated period touches.
         by_line: `(items,)` the items in the order of their lines.
-        line_ladder: `(items,)` beside it, the cumulative share of each item in its line's popularity, lifted by the line.
+        line_ladder: `(items,)` beside it, each item's cumulative share of its line's popularity, lifted by the line.
     """
 
     catalogue: Catalogue

@@ -33,10 +33,11 @@ def test_a_version_is_frozen() -> None:
     options = ShopOptions(users=500, items=200, days=60, seed=11)
     shop = world(options)
     tables = [shop.catalogue.table, *simulate(options, shop)]
-    found = digest.of_json([[[str(cell) for cell in column.to_pylist()] for column in one.columns] for one in tables])
+    cells = [[[str(cell) for cell in column.to_pylist()] for column in table.columns] for table in tables]
+    found = digest.of_json(cells)
     assert found == FROZEN.get(VERSION), (
-        f"The simulator's events changed. Version {VERSION} is frozen, and figures were measured on it: take the change "
-        f"back, or bump VERSION in components/data/shop and add {VERSION + 1}: {found!r} here."
+        f"The simulator's events changed, and figures were measured on version {VERSION}: take the change back, or set "
+        f"VERSION in components/data/shop to {VERSION + 1} and add {VERSION + 1}: {found!r} here."
     )
 
 

@@ -13,6 +13,7 @@ from components.core.errors import ApprovalInvalid, ContractBroken, Misconfigure
 from components.core.params import load
 from components.core.records import DataCheck, Dataset
 from components.data import versioning
+from components.data.collect import Collected
 from components.stages import request, workspace
 from components.stages.dataset import data_checks, dataset_of
 from components.stages.run import Run
@@ -27,6 +28,12 @@ def test_the_dataset_names_its_source_blocks_and_every_check(divided: Run) -> No
     assert (found.source, found.public, found.blocks) == ("shop", True, ("2024Q1",))
     assert len(found.checks) == 3
     assert set(found.checks) == {check.digest for check in data_checks(divided)}
+
+
+def test_the_dataset_says_which_simulator_made_it(prepared: Run) -> None:
+    path = prepared.data / "raw" / "collected.json"
+    Collected.read(path).model_copy(update={"simulator": 2}).write(path)
+    assert split(prepared).simulator == dataset_of(prepared).simulator == 2
 
 
 def test_the_same_tables_are_the_same_dataset_and_a_row_more_is_another_one(prepared: Run) -> None:
