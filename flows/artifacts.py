@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
@@ -50,6 +53,33 @@ They lie on the machine that ran this, in the trusted zone; open them there.
 {pages or "No check has run yet."}
 
 Rows that were set aside: `{run.data / "raw" / "quarantine.parquet"}`, `{run.data / "checked" / "quarantine.parquet"}`
+""",
+    )
+
+
+def of_budget(run: Run, service: str) -> None:
+    """Show how the privacy budget burns down: the plot, and below it the accounts as a table.
+
+    The plot is within the page: Prefect's own image artifact would print the picture's bytes as a link below it.
+    """
+    from components.evaluation.burndown import burn_down, burn_down_table, plot_burn_down
+
+    ledger = run.ledger()
+    accounts = ledger.accounts()
+    with TemporaryDirectory() as scratch:
+        picture, _ = plot_burn_down(burn_down(accounts, ledger.holds()), Path(scratch))
+        within = b64encode(picture.read_bytes()).decode()
+    create_markdown_artifact(
+        key=_key("budget", service),
+        description="What is left of each privacy account",
+        markdown=f"""## Privacy budget after the training of {service}
+
+![What is left of each account after every release](data:image/png;base64,{within})
+
+{burn_down_table(accounts)}
+
+Ledger `{ledger.genesis[:12]}`. Equal releases take equal steps down; ε is by the filter, at the cap's δ.
+`jali ledger show` says by whom and for what, `jali ledger plan {service}` how many more trainings fit.
 """,
     )
 

@@ -45,5 +45,6 @@ def train(
         verdict = step(gate.gate)(run, service)
         logged = step(tracking.log_training)(run, service, tracked)
     artifacts.of_training(run, service, logged)
+    artifacts.of_budget(run, service)
     step(gate.require_passed)(verdict)
     return step(registration.register)(run, service, logged)

@@ -18,7 +18,7 @@ from components.core.records import Evaluation, Interval
 from components.core.service import Service
 from components.evaluation.report import Ceiling, metric_names, ordered
 
-_CHOSEN, _OTHER, _CEILING, _LIMIT = "#1b6ca8", "#7a7f87", "#b7791f", "#b3261e"
+CHOSEN, OTHER, _CEILING, LIMIT = "#1b6ca8", "#7a7f87", "#b7791f", "#b3261e"
 _COLUMNS = 4
 
 
@@ -74,10 +74,10 @@ def plot_metrics(found: Sequence[Bar], out: Path) -> tuple[Path, Path]:
             axis.set_axis_off()
             continue
         for bar in (bar for bar in found if bar.metric == metrics[place]):
-            colour = {"chosen": _CHOSEN, "ceiling": _CEILING}.get(bar.role, _OTHER)
+            colour = {"chosen": CHOSEN, "ceiling": _CEILING}.get(bar.role, OTHER)
             y = models.index(bar.label)
             if bar.role == "floor":
-                axis.axvspan(bar.low, bar.high, color=_OTHER, alpha=0.15, linewidth=0)
+                axis.axvspan(bar.low, bar.high, color=OTHER, alpha=0.15, linewidth=0)
             axis.plot([bar.low, bar.high], [y, y], color=colour, linewidth=2.5, solid_capstyle="butt")
             marker = "D" if bar.role == "ceiling" else "o"
             axis.plot([bar.value], [y], marker, color=colour, markersize=5)
@@ -85,45 +85,48 @@ def plot_metrics(found: Sequence[Bar], out: Path) -> tuple[Path, Path]:
         axis.set_yticks(range(len(models)), models, fontsize=9)
         axis.set_ylim(len(models) - 0.5, -0.5)
         axis.locator_params(axis="x", nbins=4)
-        _tidy(axis)
-    csv_path = _write_csv(
+        tidy(axis)
+    csv_path = write_csv(
         out / "metrics.csv",
         ["model", "role", "metric", "value", "low", "high"],
         [[bar.model, bar.role, bar.metric, bar.value, bar.low, bar.high] for bar in found],
     )
-    return _write_png(figure, out / "metrics.png"), csv_path
+    return write_png(figure, out / "metrics.png"), csv_path
 
 
 def plot_epsilon(steps: Sequence[tuple[int, float]], limit: float, out: Path) -> tuple[Path, Path]:
     """Draw ε after each of `steps` under its `limit` to `out/epsilon.png`; the same as `out/epsilon.csv`."""
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axis = figure.subplots()
-    axis.plot([step for step, _ in steps], [epsilon for _, epsilon in steps], color=_CHOSEN, linewidth=2)
-    axis.axhline(limit, color=_LIMIT, linewidth=1, linestyle="--")
-    axis.annotate(f"limit {limit:g}", (0, limit), (4, 3), textcoords="offset points", color=_LIMIT, fontsize=9)
+    axis.plot([step for step, _ in steps], [epsilon for _, epsilon in steps], color=CHOSEN, linewidth=2)
+    axis.axhline(limit, color=LIMIT, linewidth=1, linestyle="--")
+    axis.annotate(f"limit {limit:g}", (0, limit), (4, 3), textcoords="offset points", color=LIMIT, fontsize=9)
     axis.set_xlabel("noisy steps", fontsize=9)
     axis.set_ylabel("ε spent", fontsize=9)
     axis.set_ylim(0, 1.15 * max([limit, *(epsilon for _, epsilon in steps)]))
     axis.set_xlim(left=0)
-    _tidy(axis)
-    csv_path = _write_csv(out / "epsilon.csv", ["step", "epsilon"], [[step, epsilon] for step, epsilon in steps])
-    return _write_png(figure, out / "epsilon.png"), csv_path
+    tidy(axis)
+    csv_path = write_csv(out / "epsilon.csv", ["step", "epsilon"], [[step, epsilon] for step, epsilon in steps])
+    return write_png(figure, out / "epsilon.png"), csv_path
 
 
-def _tidy(axis: Axes) -> None:
+def tidy(axis: Axes) -> None:
+    """Leave of the frame and the grid what is read."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="x", alpha=0.25)
     axis.tick_params(labelsize=9)
 
 
-def _write_png(figure: Figure, path: Path) -> Path:
+def write_png(figure: Figure, path: Path) -> Path:
+    """Write `figure`; the same figure gives the same bytes."""
     FigureCanvasAgg(figure)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130)
     return write_bytes(path, content.getvalue())
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+    """Write what a plot is drawn from."""
     content = io.StringIO()
     csv.writer(content, lineterminator="\n").writerows([header, *rows])
     return write_bytes(path, content.getvalue().encode())

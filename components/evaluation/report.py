@@ -17,7 +17,7 @@ def gate_table(verdict: Verdict) -> str:
         ["pass" if gate.passed else "**FAIL**", gate.gate, gate.value, gate.limit, f"`{gate.evidence[:12] or 'none'}`"]
         for gate in verdict.gates
     ]
-    return _table(["", "gate", "value", "limit", "evidence"], rows)
+    return table(["", "gate", "value", "limit", "evidence"], rows)
 
 
 def summary(
@@ -27,6 +27,7 @@ def summary(
     evaluation: Evaluation,
     statement: PrivacyStatement,
     ceiling: Ceiling | None = None,
+    accounts: str = "",
 ) -> str:
     """Return what a reader needs to know: the outcome, what it cost, the metrics, and each gate.
 
@@ -36,6 +37,7 @@ def summary(
         evaluation: the test evaluation that the verdict read.
         statement: for ε and δ.
         ceiling: where the source is public.
+        accounts: what is left of them, as a table (`burn_down_table`).
     """
     parts = [
         f"## {_outcome(verdict)}",
@@ -44,6 +46,7 @@ def summary(
         metric_table(service, evaluation, ceiling),
         "\n".join(f"- {line}" for line in _gains(service, evaluation)),
         gate_table(verdict),
+        f"### Privacy budget\n\n{accounts}" if accounts else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -59,7 +62,7 @@ def metric_table(service: Service, evaluation: Evaluation, ceiling: Ceiling | No
         for metric in metric_names(service, evaluation)
     ]
     header = ["metric"] + [_role(bundle, service, evaluation) for bundle in bundles]
-    return _table(header + [f"{name} (not private)" for name in ceilings], rows)
+    return table(header + [f"{name} (not private)" for name in ceilings], rows)
 
 
 def metric_names(service: Service, evaluation: Evaluation) -> list[str]:
@@ -114,6 +117,7 @@ def _interval(interval: Interval | None, sign: str = "") -> str:
     return f"{interval.value:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -103,7 +103,7 @@ def _ceilings(run: Run, name: str, dataset: Dataset) -> Ceilings:
 
 
 def _draw(run: Run, service: Service, test: Evaluation, ceilings: dict[str, dict[str, float]]) -> None:
-    from components.evaluation import plots
+    from components.evaluation import burndown, plots
 
     budget = Budget.read(run.evidence(service.name, "train") / "budget.json")
     figures = json.dumps(_figures(run, service, test, budget), indent=1)
@@ -113,6 +113,8 @@ def _draw(run: Run, service: Service, test: Evaluation, ceilings: dict[str, dict
         plots.plot_metrics(plots.bars(service, test, ceilings), part)
         longest = max((budget.curve(candidate) for candidate in budget.plans), key=len)
         plots.plot_epsilon(longest, run.params.training.epsilon, part)
+        book = run.ledger()
+        burndown.plot_burn_down(burndown.burn_down(book.accounts(), book.holds()), part)
 
 
 def _figures(run: Run, service: Service, test: Evaluation, budget: Budget) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
 
     A refusal is a verdict like any other here; `require_passed` raises it.
     """
+    from components.evaluation.burndown import burn_down_table
     from components.evaluation.gates import best_that_passes
     from components.evaluation.report import summary
 
@@ -42,7 +43,12 @@ def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
             run.records().keep(key, verdict)
     stated, evaluation = statements[verdict.candidate], evaluation_of(run, name, verdict.candidate)
     text = summary(
-        service=service, verdict=verdict, evaluation=evaluation, statement=stated, ceiling=ceilings_of(run, name)
+        service=service,
+        verdict=verdict,
+        evaluation=evaluation,
+        statement=stated,
+        ceiling=ceilings_of(run, name),
+        accounts=burn_down_table(run.ledger().accounts()),
     )
     with atomic_path(run.evidence(name, "gate")) as part:
         verdict.write(part / "verdict.json")

@@ -51,7 +51,12 @@ ESCAPES = {
 AS_IT_IS = {"str", "repr", "list", "tuple", "set", "dict", "iter", "id", "copy", "deepcopy", "format", "vars", "next"}
 """Calls that give the value back as it is."""
 FROM_DATA = {
-    *("components.data.versioning", "components.data.blocks", "components.data.pseudonym.digest_key"),
+    *(
+        "components.data.versioning",
+        "components.data.blocks",
+        "components.data.turns",
+        "components.data.pseudonym.digest_key",
+    ),
     *(
         "components.data.split.private_tables",
         "components.data.collect.Collected",

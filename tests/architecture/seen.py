@@ -36,6 +36,7 @@ SEEN = {
     ("components/serving/app.py", "_add_operations.docs", "file"): "the page of the API",
     ("components/training/checkpoint.py", "read", "file"): "a checkpoint of this very release, in the trusted zone",
     ("components/training/checkpoint.py", "Checkpoint.write", "open"): "a checkpoint's own fields",
+    ("flows/artifacts.py", "of_budget", "file"): "the plot of the accounts that was drawn just now",
     ("flows/artifacts.py", "of_reports", "path"): "shows where quarantine lies, and reads nothing",
     # people's keys, the history of promotions, MLflow's database
     ("components/registry/identities.py", "new_key", "file"): "a person's signing key",

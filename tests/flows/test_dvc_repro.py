@@ -158,7 +158,7 @@ def test_a_changed_parameter_of_the_service_reruns_from_training_on_and_shows_in
 
     clone.run("dvc", "plots", "diff", "--out", "compared")
     page = (clone.root / "compared" / "index.html").read_text()
-    for name in ("metrics.csv", "epsilon.csv", "metrics.png", "epsilon.png"):
+    for name in ("metrics.csv", "epsilon.csv", "burndown.csv", "metrics.png", "epsilon.png", "burndown.png"):
         assert f"plots/recommend/{name}".replace("/", "_").replace(".", "_") in page.replace("/", "_").replace(".", "_")
     assert '"rev": "HEAD"' in page
     assert '"rev": "workspace"' in page

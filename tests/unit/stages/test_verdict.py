@@ -60,11 +60,24 @@ def test_the_plots_for_dvc_hold_every_released_figure_and_the_ceilings_of_a_publ
     assert ("common", "floor") in roles
     assert ("linear", "ceiling") in roles
     assert {path.name for path in evaluated.plots("toy").iterdir()} == {
+        "burndown.csv",
+        "burndown.png",
         "epsilon.csv",
         "epsilon.png",
         "metrics.csv",
         "metrics.png",
     }
+
+
+def test_the_summary_says_what_is_left_of_each_account_after_the_training(evaluated: Run) -> None:
+    audit(evaluated, "toy")
+    gate.gate(evaluated, "toy")
+    _, budget = gate.summary_of(evaluated, "toy").split("### Privacy budget\n\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in budget.strip().splitlines()]
+    assert [row[:2] for row in rows[2:]] == [["2024Q1", split] for split in ("train", "validation", "test")]
+    for row, account in zip(rows[2:], evaluated.ledger().accounts(), strict=True):
+        assert float(row[3]) == pytest.approx(account.spent, rel=0.01)
+        assert row[6] == f"{account.rdp_left / account.rdp_cap:.0%}"
 
 
 def test_a_private_source_has_no_ceilings_in_any_output(prepared: Run) -> None:
