@@ -36,7 +36,7 @@ def train(
     known = step(registration.find_version)(run, service)
     if known is not None:
         return Completed(message=f"This dataset was trained on already: version {known} of {service}", data=known)
-    with concurrency(TRAININGS, strict=True, lease_duration=LEASE_SECONDS):
+    with concurrency(TRAININGS, strict=True, lease_duration=LEASE_SECONDS), workspace.alone(run):
         step(request.request_training)(run, service, author)
         tracked = step(tracking.open_tracking)(run, service)
         step(tracking.train_measured)(run, service, tracked)

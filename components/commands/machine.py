@@ -54,7 +54,7 @@ def processes(settings: Settings) -> dict[str, Process]:
             folder=folder,
             port=settings.mlflow_port,
             health=f"{mlflow_page}/health",
-            page=f"{mlflow_page}/#/experiments",
+            page=f"{mlflow_page}/#/experiments?workflowType=machine_learning",
             # Its job runners are for language models: ten processes and two gigabytes that nobody here asks for.
             environment={"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         ),

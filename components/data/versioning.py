@@ -28,6 +28,9 @@ from components.core.params import Params
 from components.core.progress import Progress, no_progress
 from components.data.turns import turn
 
+REPRO = "repro"
+"""The turn of whoever may change what lies in a workspace."""
+
 _COPIED = ("components", "expectations", "dvc.yaml")
 
 
@@ -39,7 +42,7 @@ def open_workspace(root: Path, folder: Path, params: Params) -> Path:
     Raises:
         Unavailable: another run works in it for more than ten minutes.
     """
-    with turn(folder, "repro"):  # what runs there now ends with the code and the parameters that it began with
+    with turn(folder, REPRO):  # what runs there now ends with the code and the parameters that it began with
         _configure(folder, root)
         for name in _COPIED:
             with atomic_path(folder / name) as part:
@@ -72,7 +75,7 @@ def reproduce(
         JaliError: a stage ended with it; it is raised again here as it was there.
         Unavailable: another run works in this workspace for more than ten minutes, or DVC failed.
     """
-    with turn(workspace, "repro") as held:
+    with turn(workspace, REPRO) as held:
         log = _mend(workspace)
         seen = 0
         for asked in ([["--single-item", "--force", again]] if again else []) + [[target]]:

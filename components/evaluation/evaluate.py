@@ -175,10 +175,18 @@ def _scored(service: Service, folder: Path, rows: Any, seed: int) -> Floats:
     return values
 
 
+def mechanism_modules(service: Service) -> set[str]:
+    """Return the modules that score and release: those of `score` and `probe` with all that they use of the services
+    and of this room. A module that draws a user's targets shapes the answer as much as the one that adds the noise.
+    """
+    starts = {moments.__name__, mechanisms.__name__, metrics.__name__}
+    starts |= {function.__module__ for function in (service.score, service.probe)}
+    return digest.reached(starts, within=("components.services", "components.evaluation"))
+
+
 def _mechanism(service: Service) -> str:
     """Return the digest of the code that scores and releases; what fits a bundle has moved the bundle's own digest."""
-    of_service = {function.__module__ for function in (service.score, service.probe)}
-    return digest.of_modules({moments.__name__, mechanisms.__name__, metrics.__name__, *of_service})
+    return digest.of_modules(mechanism_modules(service))
 
 
 def _pair_name(name: str, other: str, best: str, floor: str) -> str:

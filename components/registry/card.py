@@ -28,7 +28,7 @@ def model_card(evidence: VersionEvidence) -> str:
         f"({statement.epsilon:.3g}, {statement.delta:.2g})-differential privacy for every {statement.unit} "
         f"({statement.neighbours}) by `{statement.mechanism}`.",
         f"Lifetime: {statement.lifetime}. Audit: {statement.audit}.",
-        *(["", "Not covered: " + "; ".join(statement.not_covered) + "."] if statement.not_covered else []),
+        *(["", "Not covered:", "", *(f"- {gap}" for gap in statement.not_covered)] if statement.not_covered else []),
         "",
         f"## Quality on {evaluation.split} users, {evaluation.confidence:.0%} intervals with the noise in them",
         "| metric | value | interval |",

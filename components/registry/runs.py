@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def log_records(client: MlflowClient, run_id: str, records: Sequence[Record]) ->
 
 
 def log_intervals(client: MlflowClient, run_id: str, metrics: Mapping[str, Interval]) -> None:
-    """Log each estimate under its name, and its bounds as `_low` and `_high`."""
+    """Log each estimate under its name, and its bounds as `_low` and `_high`; what is no number is left out."""
     from mlflow.entities import Metric
 
     bounds = [
@@ -67,15 +68,15 @@ def log_intervals(client: MlflowClient, run_id: str, metrics: Mapping[str, Inter
         for name, interval in metrics.items()
         for suffix, value in (("", interval.value), ("_low", interval.low), ("_high", interval.high))
     ]
-    client.log_batch(run_id, metrics=[Metric(name, value, _now(), 0) for name, value in bounds])
+    client.log_batch(run_id, metrics=[Metric(name, value, _now(), 0) for name, value in bounds if isfinite(value)])
 
 
 def log_curve(client: MlflowClient, run_id: str, name: str, points: Sequence[tuple[int, float]]) -> None:
-    """Log (step, value) points of one metric."""
+    """Log (step, value) points of one metric; what is no number is left out."""
     from mlflow.entities import Metric
 
     for start in range(0, len(points), 1000):  # MLflow's most for one batch
-        batch = [Metric(name, value, _now(), step) for step, value in points[start : start + 1000]]
+        batch = [Metric(name, value, _now(), step) for step, value in points[start : start + 1000] if isfinite(value)]
         client.log_batch(run_id, metrics=batch)
 
 

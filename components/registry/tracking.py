@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -148,7 +149,9 @@ def log_candidate(settings: Settings, parent: str, candidate: CandidateRun) -> s
         training = client.get_run(parent)
         if candidate.losses:
             _require_public(training, "loss curve")
-        run_id, finished = _child(client, training, candidate.name, f"{candidate.name} · ε={candidate.epsilon:.2g}")
+        measured_on = "" if candidate.split == "test" else f" · {candidate.split} users"
+        title = f"{candidate.name} · ε={candidate.epsilon:.2g}{measured_on}"
+        run_id, finished = _child(client, training, candidate.name, title)
         if finished:
             return run_id
         runs.set_tags(
@@ -188,7 +191,8 @@ def log_ceiling(settings: Settings, parent: str, name: str, metrics: Mapping[str
             return run_id
         runs.set_tags(client, run_id, kind="ceiling", epsilon="none", delta="none", mechanism="none", split="test")
         for metric, value in metrics.items():
-            client.log_metric(run_id, metric, value)
+            if isfinite(value):
+                client.log_metric(run_id, metric, value)
         client.set_terminated(run_id)
         return run_id
 

@@ -28,7 +28,7 @@ _DRAWS = 20
 
 def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Audit]:
     """Audit the chosen candidate, and the floor, which may go instead."""
-    from components.privacy.audit import audit as room
+    from components.privacy.audit import audit as audit_release
 
     service, params = run.service(name)
     chosen = Evaluation.read(run.evidence(name, "evaluate") / "test.json").chosen
@@ -39,7 +39,7 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
         for done, candidate in enumerate(names):
             progress(done, len(names))
             trained = Trained.read(run.evidence(name, "train") / f"{candidate}.json")
-            key = digest.of_json([trained.digest, digest.of_modules([__name__, room.__module__])])
+            key = digest.of_json([trained.digest, digest.of_modules([__name__, audit_release.__module__])])
             if known := run.records().find(Audit, key):
                 found[candidate] = known
                 continue
@@ -52,7 +52,7 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
                     next_step="Train again with this JALI_HOME.",
                 )
             mechanism = service.candidates[candidate]
-            found[candidate] = room(
+            found[candidate] = audit_release(
                 service=name,
                 bundle=trained.bundle,
                 settled=settled,

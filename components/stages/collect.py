@@ -8,10 +8,10 @@ from components.stages.run import Run
 
 def collect(run: Run, progress: Progress = no_progress) -> None:
     """Bring the source's window into `data/raw`, pseudonymised."""
-    from components.data import collect as room
+    from components.data.collect import collect as collect_source
     from components.data.sources import open_source
 
     source = run.params.chosen_source
     reader = open_source(source, run.settings.home / "wheels")
     window, block = run.params.window, run.params.privacy.block
-    room.collect(reader, source, window, block, run.settings.home, run.data / "raw", progress=progress)
+    collect_source(reader, source, window, block, run.settings.home, run.data / "raw", progress=progress)

@@ -33,7 +33,7 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
 
     Where the source is public, models without privacy are measured beside it, as ceilings.
     """
-    from components.evaluation import evaluate as room
+    from components.evaluation.evaluate import evaluate as evaluate_bundles
 
     service, _ = run.service(name)
     dataset, rows = dataset_of(run), private_rows(run, name)
@@ -44,7 +44,7 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
             progress(done, 3)
             count, delta = counted(run, which)
             testing = which == "test"
-            found[which] = room.evaluate(
+            found[which] = evaluate_bundles(
                 service=service,
                 rows=rows[which],
                 dataset=dataset.digest,
@@ -92,7 +92,8 @@ def _ceilings(run: Run, name: str, dataset: Dataset) -> Ceilings:
     if not (dataset.public and run.params.training.ceiling):
         return Ceilings(metrics={})
     service, params = run.service(name)
-    modules = [service.ceiling.__module__, *(name for one in service.candidates.values() for name in one.modules)]
+    modules = digest.reached([service.ceiling.__module__], within=("components.services", "components.evaluation"))
+    modules |= {name for one in service.candidates.values() for name in one.modules}
     key = digest.of_json([dataset.digest, params.model_dump(mode="json"), digest.of_modules(modules)])
     if known := run.records().find(Ceilings, key):
         return known

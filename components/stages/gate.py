@@ -74,9 +74,9 @@ def require_passed(verdict: Verdict) -> None:
     Raises:
         GateNotMet: it names each gate that failed, with value and limit.
     """
-    from components.evaluation.gates import require_passed as room
+    from components.evaluation import gates
 
-    room(verdict)
+    gates.require_passed(verdict)
 
 
 def verdict_of(run: Run, name: str) -> Verdict:

@@ -8,12 +8,12 @@ from components.stages.run import Run
 
 def prepare(run: Run, progress: Progress = no_progress) -> None:
     """Turn checked events into bounded interactions in `data/prepared`, and check those too."""
-    from components.data.prepare import prepare as room
+    from components.data.prepare import prepare as prepare_interactions
     from components.quality.stage import check_prepared
 
     prepared, params = run.data / "prepared", run.params
     events, items = run.table("checked", "events"), run.table("checked", "items")
-    room(events, items, params.prepare, params.privacy.block, prepared, progress=progress)
+    prepare_interactions(events, items, params.prepare, params.privacy.block, prepared, progress=progress)
     check_prepared(
         prepared,
         run.reports,

@@ -13,11 +13,11 @@ def split(run: Run, progress: Progress = no_progress) -> Dataset:
     """Divide the users into `data/split`, and leave the record that names the dataset from here on."""
     from components.data.collect import Collected
     from components.data.pseudonym import digest_key
-    from components.data.split import split as room
+    from components.data.split import split as split_users
 
     collected = Collected.read(run.data / "raw" / "collected.json")
     prepared = run.table("prepared", "interactions").parent
-    paths = room(prepared, run.params.split, run.data / "split", progress=progress)
+    paths = split_users(prepared, run.params.split, run.data / "split", progress=progress)
     content = digest.of_json({name: digest.of_path(path) for name, path in paths.items()})
     dataset = Dataset(
         source=run.params.source,

@@ -124,8 +124,8 @@ def _candidates(run: Run, name: str, budget: Budget, evaluation: Evaluation) -> 
                 epsilon=curve[-1][1],
                 delta=budget.delta,
                 plan=plan.parameters,
-                # One column holds one split: who was not tested has its validation figures alone.
-                metrics=_named(evaluation.metrics[candidate]) if tested else {},
+                # A run without a figure is NaN in MLflow's comparison, and a test figure of it was never released.
+                metrics=_named((evaluation if tested else validation).metrics[candidate]),
                 split="test" if tested else "validation",
                 validation=_named(validation.metrics[candidate]),
                 epsilon_by_step=curve,

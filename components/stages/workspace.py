@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +76,22 @@ def open_training(source: str | None = None, epsilon: float | None = None) -> Ru
     require_delta(run)
     require_caps(run)
     return run
+
+
+@contextmanager
+def alone(run: Run) -> Iterator[None]:
+    """Keep the workspace as it is while a training reads and fills it: a dataset, or another training, waits.
+
+    What it leaves (bundles, evidence) lies under the service's name, and what it reads would be another dataset's.
+
+    Raises:
+        Unavailable: another run works in it for more than ten minutes.
+    """
+    from components.data.turns import turn
+    from components.data.versioning import REPRO
+
+    with turn(run.root, REPRO):
+        yield
 
 
 def version(run: Run, progress: Progress = no_progress) -> Dataset:

@@ -132,6 +132,7 @@ class Autoencoder:
         "components.services.recommend.model",
         "components.training.fit",
         "components.training.batches",
+        "components.training.checkpoint",
         "components.privacy.engine",
         "components.privacy.clipping.book_keeping",
         "components.privacy.clipping.by_opacus",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.core import digest
+from components.core.errors import ContractBroken
 
 
 def folder(root: Path, **files: str) -> Path:
@@ -65,6 +66,40 @@ def test_a_changed_module_has_another_digest_and_is_not_imported(
 def test_a_module_that_is_not_there_is_named() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_mechanism"):
         digest.of_modules(["components.core.digest", "no_such_mechanism"])
+
+
+def test_a_missing_path_has_no_digest_and_an_empty_folder_has_one(tmp_path: Path) -> None:
+    empty = folder(tmp_path / "empty")
+    empty.mkdir()
+    assert digest.of_path(empty) == digest.of_json({})
+    for missing in (tmp_path / "gone", empty / "gone.json"):
+        with pytest.raises(ContractBroken, match=r"nothing at .*gone") as refused:
+            digest.of_path(missing)
+        assert "restore it" in str(refused.value)
+
+
+def test_what_a_module_reaches_is_read_from_its_source_late_imports_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder(
+        tmp_path / "rooms_of_this_test",
+        **{
+            "__init__.py": "",
+            "starts.py": "from typing import TYPE_CHECKING\nfrom rooms_of_this_test import direct\n"
+            "if TYPE_CHECKING:\n    from rooms_of_this_test import typed\n",
+            "direct.py": "def late():\n    from rooms_of_this_test.beneath.last import thing\n    return thing\n",
+            "beneath__last.py": "import json\nimport rooms_of_this_test.starts\nthing = 1\nraise AssertionError\n",
+            "typed.py": "",
+            "beside.py": "",
+        },
+    )
+    (tmp_path / "rooms_of_this_test" / "beneath" / "__init__.py").touch()
+    starts = "rooms_of_this_test.starts"
+    found = digest.reached([starts], within=["rooms_of_this_test"])
+    assert found == {starts, "rooms_of_this_test.direct", "rooms_of_this_test.beneath.last"}
+    assert digest.reached([starts], within=["another_room"]) == {starts}
+    assert "rooms_of_this_test.beneath.last" not in sys.modules
 
 
 def test_a_keyed_digest_is_hmac_sha_256() -> None:

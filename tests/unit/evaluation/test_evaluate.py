@@ -7,9 +7,11 @@ from components.core import digest
 from components.core.errors import BudgetExhausted, ContractBroken
 from components.core.params import Cap
 from components.core.service import Metric
+from components.core.service import find as service_named
 from components.evaluation import evaluate as module
 from components.evaluation.evaluate import evaluate, figures, floor_instead
 from components.privacy.ledger import Ledger
+from components.services.recommend.data import fold_in
 
 from .toy import count_of, private_rows, score, service
 
@@ -220,3 +222,9 @@ def test_half_of_the_precision_goes_to_the_paired_differences_and_all_shares_sum
 
 def test_a_changed_scoring_module_is_a_changed_mechanism(toy):
     assert module._mechanism(toy) != module._mechanism(replace(toy, score=np.mean))
+
+
+def test_what_draws_the_targets_of_a_user_is_part_of_the_mechanism():
+    covered = module.mechanism_modules(service_named("recommend"))
+    assert fold_in.__module__ in covered
+    assert {"components.evaluation.moments", "components.privacy.mechanisms"} <= covered

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import mlflow
 import pytest
 
@@ -23,6 +25,17 @@ def test_a_version_is_found_again_with_all_that_it_came_from(settings, echo):
     assert models.alias(settings, "echo", models.CHALLENGER) == number
     assert models.alias(settings, "echo", models.CHAMPION) is None
     assert digest.of_path(settings.home / "store" / of.verdict.bundle) == of.verdict.bundle
+
+
+def test_the_card_lists_each_gap_as_its_own_sentence(settings):
+    of = evidence(settings.home)
+    gaps = ("The catalogue: public.", "Groups: protected less.")
+    card = model_card(replace(of, **_restated(of, not_covered=gaps)))
+    for gap in gaps:
+        assert f"\n- {gap}\n" in card
+    assert ".;" not in card
+    assert ".." not in card.replace("...", "")
+    assert "Not covered" not in model_card(replace(of, **_restated(of, not_covered=())))
 
 
 def test_the_same_bundle_and_verdict_are_registered_once(settings, echo):
@@ -98,3 +111,8 @@ def test_an_author_whom_the_reviewed_file_does_not_know_registers_nothing(settin
 def test_an_unknown_version_is_refused(settings, echo):
     with pytest.raises(Refused, match="no such version"):
         models.data_of(settings, "echo", 7)
+
+
+def _restated(of, **changes):
+    stated = of.statement.model_copy(update=changes)
+    return {"statement": stated, "verdict": of.verdict.model_copy(update={"statement": stated.digest})}

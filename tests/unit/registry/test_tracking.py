@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,6 +169,29 @@ def test_the_machines_use_is_measured_while_a_training_works(settings):
 
 def test_a_tree_is_flattened_with_dots():
     assert flat({"a": {"b": {"c": 1}}, "d": (1, 2), "e": None}) == {"a.b.c": "1", "d": "[1, 2]", "e": "None"}
+
+
+def test_a_figure_that_is_no_number_is_not_logged_and_the_others_are(settings):
+    parent = tracking.start_training(settings, training(settings))
+    figures = {
+        "auc": Interval(value=0.8, low=0.7, high=float("inf")),
+        "ndcg_at_100": Interval(value=0.2, low=0.1, high=0.3),
+    }
+    child = tracking.log_candidate(settings, parent, candidate(metrics=figures, losses=(float("nan"), 0.5)))
+    ceiling = tracking.log_ceiling(settings, parent, "ease", {"auc": float("nan"), "ndcg_at_100": 0.3})
+    client = prepare_store(settings)
+    logged = [client.get_run(run).data.metrics for run in (child, ceiling)]
+    assert all(math.isfinite(figure) for metrics in logged for figure in metrics.values())
+    assert {"auc", "auc_low", "loss", "ndcg_at_100_high"} <= set(logged[0])
+    assert set(logged[1]) == {"ndcg_at_100"}
+
+
+def test_a_run_says_on_which_users_its_figures_are(settings):
+    parent = tracking.start_training(settings, training(settings))
+    lost = tracking.log_candidate(settings, parent, candidate(split="validation"))
+    run = prepare_store(settings).get_run(lost)
+    assert run.info.run_name == "autoencoder · ε=2.9 · validation users"
+    assert run.data.tags["jali.split"] == "validation"
 
 
 @pytest.mark.slow
