@@ -16,11 +16,13 @@ _COMMANDS = {
     "down": ("components.commands.machine", "Stop what `jali up` started."),
     "status": ("components.commands.machine", "Say what runs where."),
     "demo": ("components.commands.demo", "The whole way on public data, from collect to a served answer."),
+    "plan": ("components.commands.plan", "How much quality will privacy cost? From measured curves."),
     "ledger": ("components.commands.ledger", "Show the privacy accounts."),
     "keys": ("components.commands.keys", "Make and list people's signing keys."),
     "promote": ("components.commands.promote", "Ask for, approve, reject and follow promotions."),
     "rollback": ("components.commands.promote", "Put the previous champion back."),
     "data": ("components.commands.data", "Bring back the dataset that a version was trained on."),
+    "attack": ("components.commands.attack", "Attack a version's answers, with privacy and without (public sources)."),
     "serve": ("components.commands.serve", "Serve the champions on a loopback port."),
     "stage": ("components.commands.stage", "One stage of dvc.yaml; `dvc repro` calls it."),
 }
