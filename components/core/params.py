@@ -115,6 +115,8 @@ class Training(Section):
     """δ is 1/(10 n⁻) by the lower bound of the noised count, and never above this."""
     ceiling: bool = True
     """Train without privacy too, for public sources only."""
+    trials: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    """Tuning, by service and candidate: other values of the service's parameters, each a candidate that is charged."""
 
     @property
     def epsilon_of_evaluation(self) -> float:
@@ -170,7 +172,7 @@ class Params(Section):
 
     def but(self, **changes: Any) -> Params:
         """Return these params with top-level keys replaced, dicts merged, and everything checked again."""
-        return _validate(_merge(self.model_dump(mode="json"), changes), "the overrides")
+        return _validate(merged(self.model_dump(mode="json"), changes), "the overrides")
 
     def write(self, path: Path) -> Path:
         """Write the tree to `path` atomically."""
@@ -234,10 +236,10 @@ def _model_within(annotation: Any) -> type[BaseModel] | None:
     return next((model for part in get_args(annotation) if (model := _model_within(part))), None)
 
 
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the tree `base` with the values of `changes`, key by key."""
+    whole = dict(base)
     for key, value in changes.items():
-        merged[key] = (
-            _merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
-        )
-    return merged
+        deep = isinstance(value, dict) and isinstance(whole.get(key), dict)
+        whole[key] = merged(whole[key], value) if deep else value
+    return whole

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.core import params, service, settings
 from components.core.errors import ContractBroken
 from components.core.evidence import RecordStore
+from components.core.trials import with_trials
 
 if TYPE_CHECKING:
     from components.privacy.ledger import Ledger
@@ -71,13 +72,14 @@ class Run:
         return self.root / "plots" / name
 
     def service(self, name: str) -> tuple[service.Service, Any]:
-        """Return a service and its checked parameters.
+        """Return a service, with the trials of a tuning among its candidates, and its checked parameters.
 
         Raises:
-            Misconfigured: there is no such service, or its parameters have an unknown key.
+            Misconfigured: there is no such service, or its parameters or a trial's have an unknown key.
         """
         found = service.find(name)
-        return found, params.parse(found.params, self.params.services.get(name, {}), f"params.yaml: services.{name}")
+        own = params.parse(found.params, self.params.services.get(name, {}), f"params.yaml: services.{name}")
+        return with_trials(found, self.params.training.trials.get(name, {}), own), own
 
     def ledger(self) -> Ledger:
         """Open this machine's ledger with the caps, blocks and splits of the parameters.

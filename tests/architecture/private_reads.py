@@ -38,6 +38,7 @@ from tests.architecture.private_words import (
     INSIDE,
     LIBRARIES,
     MAKES_PRIVATE,
+    NEAR_ROWS,
     NO_FILES,
     OF_FILES,
     OPENS_FILES,
@@ -141,13 +142,15 @@ class _Reader(ast.NodeVisitor):
             self.tell(node, "open", "Private(...) is made here")
         if any(word.arg == "public" and not _is_false(word.value) for word in node.keywords) and name == "replace":
             self.tell(node, "open", "replace(..., public=...)")
-        if name in ("setattr", "getattr", "delattr") and len(node.args) > 1 and not _is_plain(node.args[1]):
+        if isinstance(node.func, ast.Call) and _names_late(node.func):
+            self.tell(node, "dynamic", "what is called is only known when it runs")
+        elif _names_late(node) and any(_in(self.path, room) for room in NEAR_ROWS):
             self.tell(node, "dynamic", f"{name} with a name that is only known when it runs")
         if name == "vars":
             self.tell(node, "open", "vars(...)")
         if name == "map" and "name" in words and node.args:
             self._transform(node.args[0])
-        if name == "rows" and owner and id(node) not in self._mapped:
+        if name == "rows" and owner.lower().endswith("service") and id(node) not in self._mapped:
             self.tell(node, "map", "a service's rows are read outside of Private.map")
         self.generic_visit(node)
 
@@ -281,8 +284,9 @@ def _folded(node: ast.AST) -> object:
     return None
 
 
-def _is_plain(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant)
+def _names_late(node: ast.Call) -> bool:
+    late = len(node.args) > 1 and not isinstance(node.args[1], ast.Constant)
+    return late and _called(node.func)[0] in ("getattr", "setattr", "delattr")
 
 
 def _is_false(node: ast.expr) -> bool:

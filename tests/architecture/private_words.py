@@ -7,6 +7,8 @@ import re
 TRUSTED = ("components/data", "components/quality")
 FILES_ARE_FREE = ("components/core", "components/privacy")
 """Rooms that open records, parameters, digests, locks and the ledger, and are given no path of a table by name."""
+NEAR_ROWS = ("components/stages", "components/services", "components/training", "components/serving", "flows")
+"""Rooms that hold private values or answer people: what they ask for by name is known when it is read."""
 GUARDS = ("components/core/private.py", "components/privacy/opened.py")
 MAKES_PRIVATE = ("components/core/private.py", "components/data/split.py")
 
@@ -56,6 +58,7 @@ FROM_DATA = {
         "components.data.blocks",
         "components.data.turns",
         "components.data.pseudonym.digest_key",
+        "components.data.pseudonym.fingerprint",
     ),
     *(
         "components.data.split.private_tables",

@@ -26,6 +26,7 @@ class ToyPlan(BaseModel):
     noise_multiplier: float
     sensitivity: float = 20.0
     population: int
+    scale: float
     floor: str | None
 
     @property
@@ -43,7 +44,8 @@ class Toy:
     modules: tuple[str, ...] = (__name__,)
 
     def plan(self, *, mu: float, delta: float, population: int, params: ToyParams, floor: Path | None) -> ToyPlan:
-        return ToyPlan(noise_multiplier=1 / mu, population=population, floor=floor and floor.name)
+        facts = {"population": population, "scale": params.scale, "floor": floor and floor.name}
+        return ToyPlan(noise_multiplier=1 / mu, **facts)
 
     def at_noise(self, plan: ToyPlan, noise_multiplier: float) -> ToyPlan:
         return plan.model_copy(update={"noise_multiplier": noise_multiplier})
