@@ -33,7 +33,8 @@ from components.core.params import Source
 from components.core.progress import bar
 from components.core.service import Candidate, Service, find
 from components.evaluation import metrics
-from components.evaluation.curves import COLUMNS, Point
+from components.evaluation.curves import COLUMNS, Curves, Point
+from components.evaluation.planning import held_out
 from components.services.recommend.bundle import Bundle, Config, read_bundle
 from components.services.recommend.ceiling import ease
 from components.services.recommend.data import Catalogue, Matrix, Rows, fold_in
@@ -41,7 +42,7 @@ from components.services.recommend.scoring import scores, scores_over
 from components.stages.run import Run
 
 EPSILONS = (0.5, 1.0, 2.0, 4.0, 10.0)
-SIZES = {"ta-feng": (2_000, 8_000, 32_266), "shop": (1_400, 6_000, 30_000, 140_000)}
+SIZES = {"ta-feng": (2_000, 5_000, 13_000, 32_266), "shop": (1_400, 6_000, 30_000, 140_000)}
 """Users of the whole shop; those of a smaller one are a random part."""
 ITEMS = {"ta-feng": (1_000, 5_000, 23_812), "shop": (1_000, 10_000)}
 RIDGES = (30.0, 100.0, 300.0, 1_000.0)
@@ -61,6 +62,11 @@ def main() -> None:
             writer.writerow(COLUMNS)
             writer.writerows([getattr(point, column) for column in COLUMNS] for point in points)
     _report(points)
+    known = Curves(points)
+    for axis, words in (("users", "number of users"), ("epsilon", "ε"), ("source", "data set")):
+        told = held_out(known, axis)
+        inside = sum(one.low <= kept <= one.high for one, kept in told)
+        print(f"held out by {words}: {inside} of {len(told)} trainings lie within the range that the others tell")
     print(f"{machine()}; {time.perf_counter() - start:.0f} s")
     largest = max(point.users for point in points)
     at = [point for point in points if (point.users, point.epsilon) == (largest, 1.0)]
@@ -84,11 +90,12 @@ def _measure(source: str, arguments: argparse.Namespace, scratch: Path) -> Itera
             with bar(f"{source}, {items:,} items, {users:,} users") as progress:
                 for done, (epsilon, turn) in enumerate(turns):
                     progress(done, len(turns))
-                    for name, bundle in _fitted(run, service, train, epsilon, names, scratch):
-                        ndcg = _ndcg(scores_over(test.catalogue, read_bundle(bundle)), test)
-                        figures = {"ndcg_at_100": round(ndcg, 5), "kept": round(ndcg / ceiling, 4)}
-                        where = {"source": source, "candidate": name, "users": users, "items": items}
-                        yield Point(**where, epsilon=epsilon, run=turn, **figures)
+                    with tempfile.TemporaryDirectory(dir=scratch) as bundles:
+                        for name, bundle in _fitted(run, service, train, epsilon, names, Path(bundles)):
+                            ndcg = _ndcg(scores_over(test.catalogue, read_bundle(bundle)), test)
+                            figures = {"ndcg_at_100": round(ndcg, 5), "kept": round(ndcg / ceiling, 4)}
+                            where = {"source": source, "candidate": name, "users": users, "items": items}
+                            yield Point(**where, epsilon=epsilon, run=turn, **figures)
 
 
 def _fitted(

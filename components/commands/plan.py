@@ -68,12 +68,13 @@ def _range(found: Range) -> str:
 
 
 def _needed(needed: Needed) -> str:
-    beyond = f"more than {needed.most_measured:,} users, which is as far as was measured"
-    middle = f"about {_rounded(needed.expected)} users" if needed.expected else beyond
+    middle, best, worst = (
+        f"{_rounded(users)}" if users else f"more than {needed.most_measured:,}"
+        for users in (needed.expected, needed.at_best, needed.at_worst)
+    )
     if not needed.at_best:
-        return f"{beyond}, on every data set"
-    worst = _rounded(needed.at_worst) if needed.at_worst else beyond
-    return f"{middle} ({_rounded(needed.at_best)} at best, {worst} at worst)"
+        return f"{middle} users, on every data set: further was not measured"
+    return f"{middle} users ({best} at best, {worst} at worst)"
 
 
 def _rounded(users: int) -> str:

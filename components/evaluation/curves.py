@@ -4,14 +4,20 @@ A surface is what one data set kept: at each measured cell the mean of the best 
 for the best, in users (more of either is never told to keep less), and linear between cells in the logarithms. Beyond
 its users a surface goes on along users · ε, which is what signal over noise depends on; beyond its items or its ε it
 stays level.
+
+How wrong it may be has two parts. Trainings differ by their noise: that is how far the runs of the cells with about as
+much users · ε lie from the surface. And between two cells with the values L and U the curve may bow: at the share s of
+the way it may lie s(1 − s)|U − L| off the straight line, a quarter of their difference in the middle. A growing curve
+keeps within that, unless most of its growth lies in one part of the way; and the bounds grow where the line does.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,36 +59,34 @@ class Surface:
 
     Attributes:
         users, items, epsilons: ascending, at least one each.
-        values: `(users, items, epsilons)` share kept.
-        error: half-width of the interval within this data set.
+        middle: `(users, items, epsilons)` share kept.
+        least, most: likewise, what a training keeps with `CONFIDENCE`.
     """
 
     users: Floats
     items: Floats
     epsilons: Floats
-    values: Floats
-    error: float
+    middle: Floats
+    least: Floats
+    most: Floats
 
     def at(self, users: float, items: float, epsilon: float) -> float:
         """Return the share kept; see the module for what lies outside of the grid."""
+        return self._look_up(self.middle, 0, users, items, epsilon)
+
+    def low(self, users: float, items: float, epsilon: float) -> float:
+        """Return what a training keeps at least, with `CONFIDENCE` in trainings on this data set."""
+        return self._look_up(self.least, -1, users, items, epsilon)
+
+    def high(self, users: float, items: float, epsilon: float) -> float:
+        """Return what a training keeps at most, likewise."""
+        return self._look_up(self.most, 1, users, items, epsilon)
+
+    def _look_up(self, value: Floats, bow: int, users: float, items: float, epsilon: float) -> float:
         inside = float(np.clip(users, self.users[0], self.users[-1]))
-        epsilon = epsilon * users / inside
-        value = self.values
-        for axis, where in ((self.users, inside), (self.items, items), (self.epsilons, epsilon)):
-            value = _between(axis, value, where)
+        for axis, where in zip(self._axes, (inside, items, epsilon * users / inside), strict=True):
+            value = _between(axis, value, where, bow)
         return float(value)
-
-    def inner(self, axis: int, where: float) -> bool:
-        """Whether `where` is on the grid's `axis` (0 users, 1 items, 2 ε), and not at its end."""
-        return where in self._axes[axis][1:-1]
-
-    def without(self, axis: int, where: float) -> Surface:
-        """Return the surface as if nothing had been measured at `where` of `axis`."""
-        index = int(np.searchsorted(self._axes[axis], where))
-        users, items, epsilons = (
-            np.delete(one, index) if place == axis else one for place, one in enumerate(self._axes)
-        )
-        return Surface(users, items, epsilons, np.delete(self.values, index, axis=axis), self.error)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -158,8 +162,12 @@ def _surface(points: Sequence[Point], axes: tuple[int, ...] = (0, 2)) -> Surface
             f"The curve of {points[0].source} has no training at (users, items, ε) = {error}",
             next_step="Run bench/curves.py to its end.",
         ) from error
-    surface = Surface(users, items, epsilons, _monotone(grid, axes), 0.0)
-    return replace(surface, error=_error(runs, surface))
+    middle = (_running(grid, axes, np.maximum) + _running(grid, axes, np.minimum)) / 2
+    spread = _spread(runs, dict(zip(itertools.product(users, items, epsilons), middle.ravel(), strict=True)))
+    spreads = np.array([[[spread[n, m, e] for e in epsilons] for m in items] for n in users])
+    # Noise falls with users and ε; neither bound may turn back with it.
+    least, most = _running(middle - spreads, axes, np.minimum), _running(middle + spreads, axes, np.maximum)
+    return Surface(users, items, epsilons, middle, least, most)
 
 
 def best_runs(points: Iterable[Point]) -> dict[_Cell, list[float]]:
@@ -171,37 +179,59 @@ def best_runs(points: Iterable[Point]) -> dict[_Cell, list[float]]:
     return {cell: max(by.values(), key=lambda kept: float(np.mean(kept))) for cell, by in cells.items()}
 
 
-def _error(runs: dict[_Cell, list[float]], surface: Surface) -> float:
-    """Return the `CONFIDENCE` quantile of how far trainings are from the surface, and from it without their line."""
-    away: list[float] = []
-    for (n, m, e), kept in runs.items():
-        told = [surface.at(n, m, e)]
-        told += [
-            surface.without(axis, where).at(n, m, e) for axis, where in ((0, n), (2, e)) if surface.inner(axis, where)
-        ]
-        away += [abs(run - one) for run in kept for one in told]
-    rank = min(math.ceil(CONFIDENCE * (len(away) + 1)), len(away))
-    return float(np.sort(away)[rank - 1])
+def _spread(runs: dict[_Cell, list[float]], told: dict[_Cell, float]) -> dict[_Cell, float]:
+    """Return by cell the `CONFIDENCE` quantile of how far a further training would be from what is told there.
+
+    It is taken over the quarter of the cells whose users · ε, and so whose noise, is nearest.
+    """
+    away: list[tuple[float, list[float]]] = []
+    for cell, kept in runs.items():
+        if len(kept) < 2:
+            raise ContractBroken(
+                f"How much trainings differ is not known: there is one at (users, items, ε) = {cell}",
+                next_step="Run bench/curves.py with --runs 3.",
+            )
+        mean = float(np.mean(kept))
+        # A further run lies √((r + 1)/(r − 1)) times as far from the mean of r runs as these themselves do.
+        wider = math.sqrt((len(kept) + 1) / (len(kept) - 1))
+        away.append((_noise(cell), [abs(told[cell] - mean) + wider * abs(run - mean) for run in kept]))
+
+    def quantile(cell: _Cell) -> float:
+        nearest = sorted(away, key=lambda one: abs(one[0] - _noise(cell)))[: max(8, len(away) // 4)]
+        pooled = sorted(distance for _, distances in nearest for distance in distances)
+        return pooled[min(math.ceil(CONFIDENCE * (len(pooled) + 1)), len(pooled)) - 1]
+
+    return {cell: quantile(cell) for cell in runs}
 
 
-def _monotone(values: Floats, axes: tuple[int, ...]) -> Floats:
-    """Return values that do not fall along `axes`: the middle of the tightest bounds."""
-    above, below = values, values
+def _noise(cell: _Cell) -> float:
+    users, _, epsilon = cell
+    return math.log(users * epsilon)
+
+
+def _running(values: Floats, axes: tuple[int, ...], least_or_most: np.ufunc) -> Floats:
+    """Return the most of all up to an entry along `axes`, or the least of all from it on: neither falls along them."""
     for axis in axes:
-        above = np.maximum.accumulate(above, axis=axis)
-        below = np.flip(np.minimum.accumulate(np.flip(below, axis), axis=axis), axis)
-    return np.asarray((above + below) / 2)
+        if least_or_most is np.minimum:
+            values = np.flip(np.minimum.accumulate(np.flip(values, axis), axis=axis), axis)
+        else:
+            values = np.maximum.accumulate(values, axis=axis)
+    return values
 
 
-def _between(axis: Floats, values: Floats, where: float) -> Floats:
-    """Return `values` along their first axis at `where`, linear in its logarithm, level outside."""
-    places = np.log(axis)
-    place = float(np.clip(math.log(where), places[0], places[-1]))
-    right = int(np.clip(np.searchsorted(places, place), 1, max(len(axis) - 1, 1)))
+def _between(axis: Floats, values: Floats, where: float, bow: int) -> Floats:
+    """Return `values` along their first axis at `where`, linear in its logarithm plus `bow` times how far it may bow.
+
+    Outside of the axis they are level.
+    """
     if len(axis) == 1:
         return np.asarray(values[0])
+    places = np.log(axis)
+    place = float(np.clip(math.log(where), places[0], places[-1]))
+    right = int(np.clip(np.searchsorted(places, place), 1, len(axis) - 1))
     share = (place - places[right - 1]) / (places[right] - places[right - 1])
-    return np.asarray((1 - share) * values[right - 1] + share * values[right])
+    left, step = values[right - 1], values[right] - values[right - 1]
+    return np.asarray(left + share * step + bow * share * (1 - share) * np.abs(step))
 
 
 def _point(row: dict[str, Any]) -> Point:

@@ -1,19 +1,20 @@
 """What privacy will cost in quality: the answer of `jali plan`, from measured curves.
 
-The expected value is the mean over the data sets. The interval reaches from the lowest of them to the highest, widened
-by the error of each: how far single trainings were from its surface, and from it where their own line was left out. It
-holds for trainings on data like these; nothing measured says how far another kind of shop may lie from all of them.
+The expected value is the mean over the data sets. The interval reaches from the lowest that a training on any of them
+may keep to the highest. It holds for trainings on data like these; nothing measured says how far another kind of shop
+may lie from all of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from components.core.errors import Misconfigured
-from components.evaluation.curves import CONFIDENCE, Curves, Surface
+from components.evaluation.curves import CONFIDENCE, Curves, Surface, best_runs
 
 
 class _Part(BaseModel):
@@ -98,6 +99,26 @@ def kept(curves: Curves, users: float, items: float, epsilon: float) -> Range:
     return _over(curves.best.values(), users, items, epsilon)
 
 
+def held_out(curves: Curves, axis: Literal["users", "epsilon", "source"]) -> list[tuple[Range, float]]:
+    """Return for measured trainings what was told of them without their line of `axis`, and what they kept.
+
+    Each inner line of each data set is left out in turn; of `source`, a whole data set, whose trainings are then looked
+    up where the others measured. Told and kept are of the cell's best candidate.
+    """
+    pairs: list[tuple[Range, float]] = []
+    for source in curves.sources:
+        own = [point for point in curves.points if point.source == source]
+        lines = sorted({getattr(point, axis) for point in own})
+        for line in lines if axis == "source" else lines[1:-1]:
+            held = [point for point in own if getattr(point, axis) == line]
+            rest = Curves(point for point in curves.points if point not in held)
+            for (users, items, epsilon), runs in best_runs(held).items():
+                at = _at(rest, int(users), int(items), epsilon)
+                if not at.extrapolated:
+                    pairs += [(at.kept, run) for run in runs]
+    return pairs
+
+
 def _at(curves: Curves, users: int, items: int, epsilon: float) -> At:
     asked = {"users": users, "items": items, "epsilon": epsilon}
     outside = {
@@ -120,8 +141,8 @@ def _over(surfaces: Iterable[Surface], users: float, items: float, epsilon: floa
     """
     every = list(surfaces)
     values = [surface.at(users, items, epsilon) for surface in every]
-    low = min(value - surface.error for value, surface in zip(values, every, strict=True))
-    high = max(value + surface.error for value, surface in zip(values, every, strict=True))
+    low = min(surface.low(users, items, epsilon) for surface in every)
+    high = max(surface.high(users, items, epsilon) for surface in every)
     asked = {"users": users, "epsilon": epsilon}
     if any(asked[name] < min(surface.ranges[name][0] for surface in every) for name in asked):
         low = 0.0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import Misconfigured
-from components.evaluation.curves import Curves
-from components.evaluation.planning import Answer, answer, kept
+from components.evaluation.curves import CURVES, Curves
+from components.evaluation.planning import Answer, answer, held_out, kept
 from tests.unit.evaluation.measured import EPSILONS, curves, points, truth
 
 KNOWN = curves()
@@ -30,6 +31,7 @@ def test_every_figure_grows_with_users_and_with_epsilon(
     assert less.high <= more.high + 1e-12
 
 
+@settings(max_examples=25)
 @given(SOME_USERS, SOME_ITEMS, SOME_EPSILON)
 def test_the_expected_value_lies_within_its_range(users: int, items: int, epsilon: float) -> None:
     found = answer(KNOWN, users, items, epsilon)
@@ -127,3 +129,24 @@ def test_a_target_that_is_no_share_is_refused(target: float) -> None:
 def test_the_answer_survives_json() -> None:
     found = answer(KNOWN, 9_000, 2_000, 1.5)
     assert Answer.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize("axis", ["users", "epsilon"])
+def test_measured_trainings_that_were_held_out_lie_within_the_range(axis: str) -> None:
+    told = held_out(Curves.read(CURVES), axis)
+    assert len(told) >= 50
+    assert sum(found.low <= run <= found.high for found, run in told) >= 0.9 * len(told)
+
+
+def test_a_whole_data_set_that_was_held_out_lies_mostly_within_the_range_of_the_other() -> None:
+    told = held_out(Curves.read(CURVES), "source")
+    assert len(told) >= 50
+    away = [max(found.low - run, run - found.high, 0.0) for found, run in told]
+    assert sum(distance == 0 for distance in away) >= 0.5 * len(told)
+    assert max(away) < 0.25
+
+
+def test_held_out_trainings_are_compared_with_what_is_told_without_them() -> None:
+    odd = [replace(p, kept=0.05) if p.users == 4_000 and p.candidate != "popularity" else p for p in points()]
+    told = held_out(Curves([*odd, *points("department-store", 0.5)]), "users")
+    assert not all(found.low <= run <= found.high for found, run in told)
