@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
-import tempfile
 from pathlib import Path
 
 from components.privacy import accounting
 from components.privacy.accounts import open_account
-from components.privacy.plan import allocate
 from components.privacy.release import Event
-from components.stages.rows import count_event, left_after_count
+from components.stages.planned import Users, delta_for, planned
 from components.stages.run import Run
 
 EPSILONS = (0.5, 1.0, 2.0, 3.0)
@@ -29,8 +26,8 @@ def main() -> None:
     cap = run.params.privacy.cap
     account, carried = open_account("2026Q1", "train", cap), {}
     for epsilon in EPSILONS:
-        delta = min(run.params.training.max_delta, 1 / (10 * users))
-        events = _training(run, epsilon, delta, users)
+        delta = delta_for(run, users)
+        events = _training(run, epsilon, users)
         carried[epsilon] = int(account.rdp_cap / sum(accounting.rdp(event, account.order) for event in events))
         stated = accounting.epsilon_of(events, delta)
         print(f"trainings at ε = {epsilon:g} (δ = {delta:.0e}, stated {stated:.3f}): {carried[epsilon]} a block")
@@ -40,24 +37,11 @@ def main() -> None:
     print(json.dumps({**result, "unit": "trainings at ε = 3 a block", "cores": os.cpu_count(), "carried": carried}))
 
 
-def _training(run: Run, epsilon: float, delta: float, users: int) -> list[Event]:
-    """Return what a training releases of its train users, as the stage divides it."""
-    service, options = run.service("recommend")
-    facts = {"delta": delta, "population": users, "params": options}
-    whole = sum(candidate.share for candidate in service.candidates.values())
-    mu = left_after_count(run, epsilon, delta)
-    floor = service.floor.plan(mu=mu * math.sqrt(service.floor.share / whole), floor=None, **facts)
-    spent = [count_event(run), floor.event]
-    shares = {name: one.share for name, one in service.candidates.items() if one.personal}
-    with tempfile.TemporaryDirectory() as nothing:  # a floor's bundle only puts its digest into a plan
-        plans, _ = allocate(
-            epsilon,
-            delta,
-            spent,
-            shares,
-            lambda name, mu: service.candidates[name].plan(mu=mu, floor=Path(nothing), **facts),
-        )
-    return [*spent, *(plan.event for plan in plans.values())]
+def _training(run: Run, epsilon: float, users: int) -> list[Event]:
+    """Return what a training releases of its train users."""
+    asked = Run(root=run.root, params=run.params.but(training={"epsilon": epsilon}), settings=run.settings)
+    releases = planned(asked, "recommend", Users.guessed(asked, users))
+    return [release.event for release in releases if release.split == "train"]
 
 
 def _arguments() -> argparse.Namespace:
