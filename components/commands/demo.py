@@ -112,7 +112,7 @@ def _champion(here: Settings) -> Any:
 def _charges(here: Settings) -> int:
     from components.privacy.ledger import Ledger
 
-    book = Ledger.open(here.home, params.load(here.root / "params.yaml").privacy.cap)
+    book = Ledger.open(here.home, params.load(here.root / "params.yaml").privacy.cap, url=here.ledger_url)
     return sum(entry.verb == "settle" for entry in book.entries())
 
 

@@ -38,7 +38,7 @@ def show(as_json: bool, releases: bool) -> None:
 
     here = settings.load()
     privacy = params.load(here.root / "params.yaml").privacy
-    book = Ledger.open(here.home, privacy.cap, privacy.lifetime_cap)
+    book = Ledger.open(here.home, privacy.cap, privacy.lifetime_cap, url=here.ledger_url)
     accounts, holds = book.accounts(), book.holds()
     shown = [rows.of_account(account, uses(account, holds)) for account in accounts]
     whole = lifetimes(accounts, holds, cap=privacy.cap, lifetime_cap=privacy.lifetime_cap)

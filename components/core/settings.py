@@ -32,6 +32,8 @@ class Settings:
         root: the checkout (JALI_ROOT, by default the folder that holds `components/`).
         home: ledger, keys, stored bundles and records (JALI_HOME, by default the user's data folder). It is outside
             the checkout, so that a fresh clone does not mint a fresh budget.
+        ledger_url: where the ledger lies (JALI_LEDGER_URL, by default `ledger.db` in `home`): for several machines
+            `postgresql://user@host/database`.
         identities: the reviewed file with the public halves of people's keys (JALI_IDENTITIES).
         mlflow_uri: where runs and versions are kept (JALI_MLFLOW_URI, by default `mlruns/mlflow.db`).
         prefect_port, mlflow_port, serving_port: loopback ports (JALI_PREFECT_PORT, JALI_MLFLOW_PORT,
@@ -42,6 +44,7 @@ class Settings:
     home: Path
     identities: Path
     mlflow_uri: str
+    ledger_url: str | None = None
     prefect_port: int = 4200
     mlflow_port: int = 5000
     serving_port: int = 8080
@@ -87,6 +90,7 @@ def load() -> Settings:
         home=home,
         identities=Path(os.environ.get("JALI_IDENTITIES") or root / "identities.yaml"),
         mlflow_uri=os.environ.get("JALI_MLFLOW_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}",
+        ledger_url=os.environ.get("JALI_LEDGER_URL") or None,
         prefect_port=_port("JALI_PREFECT_PORT", 4200),
         mlflow_port=_port("JALI_MLFLOW_PORT", 5000),
         serving_port=_port("JALI_SERVING_PORT", 8080),

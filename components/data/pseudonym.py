@@ -18,6 +18,7 @@ from components.core.errors import ContractBroken
 _KEY_BYTES = 32
 _USER = b"jali/user/v1\0"
 _DIGEST = b"jali/digest/v1\0"
+_NAME = b"jali/key/v1\0"
 
 
 def load_key(home: Path) -> bytes:
@@ -45,6 +46,11 @@ def load_key(home: Path) -> bytes:
 def digest_key(home: Path) -> bytes:
     """Return the key under which digests of private data are published; derived from the shop's key."""
     return hmac.digest(load_key(home), _DIGEST, "sha256")
+
+
+def fingerprint(home: Path) -> str | None:
+    """Return a public name of the shop's key, which tells nothing else about it; None where there is no key yet."""
+    return hmac.digest(load_key(home), _NAME, "sha256")[:16].hex() if (home / "pseudonym.key").exists() else None
 
 
 def pseudonym(key: bytes, user: str) -> str:

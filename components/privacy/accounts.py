@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from components.core.errors import BudgetExhausted, ContractBroken
+from components.core.errors import BudgetExhausted, ContractBroken, Misconfigured
 from components.core.params import Cap, Section, Split
 from components.privacy import accounting
-from components.privacy.chain import GENESIS, Entry
+from components.privacy.chain import GENESIS, VERSION, Entry
 from components.privacy.release import Event, Gaussian, Release
 
 LIFETIME = "lifetime"
@@ -117,6 +117,8 @@ class Book:
 
     genesis: str = ""
     partition: Partition | None = None
+    people: str | None = None
+    """Names the key that users are named and split by."""
     terms: dict[tuple[str, str], Account] = field(default_factory=dict)
     holds: dict[tuple[str, int], Hold] = field(default_factory=dict)
 
@@ -126,11 +128,36 @@ class Book:
         Raises:
             ContractBroken: the row does not follow from those before it.
         """
+        try:
+            self._apply(entry)
+        except (KeyError, TypeError, ValueError) as error:  # pydantic's errors are ValueErrors
+            raise ContractBroken(
+                f"Row {entry.seq} of the ledger cannot be understood as {entry.verb!r}",
+                next_step="Use the Jali that wrote it, or restore the ledger from its backup; nothing was spent.",
+            ) from error
+
+    def _apply(self, entry: Entry) -> None:
         body = entry.body
+        if (entry.verb == GENESIS) != (entry.seq == 1):
+            raise ContractBroken(
+                "The ledger has a second beginning, which would be a second budget over the same people",
+                value=f"row {entry.seq} is {entry.verb!r}",
+                limit="row 1, and no other, is the genesis",
+                next_step="Restore the ledger from its backup; until then nothing may be released.",
+            )
         if entry.verb == GENESIS:
+            if body["version"] > VERSION:
+                raise Misconfigured(
+                    "The ledger is from a later version of Jali than this one",
+                    value=f"version {body['version']}",
+                    limit=f"version {VERSION}",
+                    next_step="Install the Jali that made it; nothing was read or spent.",
+                )
             self.genesis = body["genesis"]
         elif entry.verb == "partition":
             self.partition = self.partition or Partition.model_validate(body["partition"])
+        elif entry.verb == "people":
+            self.people = self.people or str(body["people"])
         elif entry.verb == "open":
             account = open_account(body["block"], body["split"], Cap(**body["cap"]), order=body["order"])
             self.terms.setdefault((account.block, account.split), account)
@@ -171,6 +198,24 @@ class Book:
                     next_step="Ask for less (training.epsilon, training.evaluation_epsilon), or wait for a new block.",
                 )
 
+    def require_above_spent(self, account: Account, cap: Cap) -> None:
+        """Let `cap` stand in the parameters only if it is not below what `account` has spent or holds.
+
+        An account keeps the cap with which it opened, so a lower one would promise what was broken already.
+
+        Raises:
+            Misconfigured: it is below.
+        """
+        gone = self._balance(account)
+        if gone.rdp_spent + gone.rdp_held > max(0.0, accounting.rdp_budget_at(account.order, cap.epsilon, cap.delta)):
+            raise Misconfigured(
+                f"The cap in params.yaml is below what the account {account.block}/{account.split} has spent",
+                value=f"{'privacy.lifetime_cap' if account.block == LIFETIME else 'privacy.cap'} ε = {cap.epsilon:g} "
+                f"at δ = {cap.delta:g}",
+                limit=f"spent and held ε = {gone.spent + gone.held:.3f} at δ = {account.cap.delta:g}",
+                next_step="Set the cap back, or train on a new block; nothing was spent.",
+            )
+
     def _balance(self, account: Account) -> Account:
         spent = held = 0.0
         for hold in self.holds.values():
@@ -178,6 +223,25 @@ class Book:
                 cost = accounting.rdp(event, account.order)
                 spent, held = (spent, held + cost) if hold.open else (spent + cost, held)
         return replace(account, rdp_spent=spent, rdp_held=held)
+
+
+def with_room(
+    accounts: Iterable[Account], blocks: Iterable[str], split: str, events: Iterable[Event], cap: Cap
+) -> tuple[str, ...]:
+    """Return those of `blocks` whose account of `split` can carry all `events`, in their order; the others are spent.
+
+    Args:
+        accounts: with their balances; a block without one would open it at `cap`.
+        events: what one training reads from a user of the split.
+    """
+    known = {(account.block, account.split): account for account in accounts}
+    planned = list(events)
+    found = ((block, known.get((block, split)) or open_account(block, split, cap)) for block in blocks)
+    return tuple(
+        block
+        for block, account in found
+        if sum(accounting.rdp(event, account.order) for event in planned) <= account.rdp_left
+    )
 
 
 def open_account(block: str, split: str, cap: Cap, *, order: int | None = None) -> Account:

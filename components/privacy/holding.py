@@ -13,7 +13,7 @@ from pathlib import Path
 from components.core.errors import Unavailable
 
 
-class Holding:
+class FileLock:
     """An exclusive lock on `path`, held until `drop` or the end of the process.
 
     Raises:
@@ -38,7 +38,7 @@ class Holding:
         os.close(self._file)
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Return whether a process holds the lock on `path`."""
     try:
         file = os.open(path, os.O_RDWR)

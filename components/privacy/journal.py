@@ -46,10 +46,10 @@ class Journal:
                 raise
 
     def current(self, hold: Hold) -> Hold:
-        """Return `hold` as it is now.
+        """Return `hold` as its rows say; what is appended because of it must be appended under the same lock.
 
         Raises:
-            ContractBroken: it has ended.
+            ContractBroken: it has ended, perhaps by another process that took this one for dead.
         """
         current = self.book().holds[hold.key, hold.attempt]
         if not current.open:

@@ -3,26 +3,33 @@
 A release goes reserve → start → settle, or reserve → release where nothing was started. Each of these is one
 transaction that is durable before it returns. A hold charges its accounts in full from its reservation on, so whatever
 happens to the process the charge stands: a hold whose process died settles in full if it had started, and is given
-back if it had not. Whether the process lives is told by a file lock that the kernel drops with it, not by its number.
+back if it had not. Whether the process lives is told by a lock that ends with it: a file's, which the kernel drops, or
+a database session's.
+
+Outputs stay in this machine's store. To a second machine on the same ledger an output that it does not have is gone:
+doing the release again is charged again, and copying the folder over (its name is its digest) is free.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from components.core import digest
-from components.core.errors import ContractBroken, Misconfigured, Unavailable
+from components.core.errors import ContractBroken, Unavailable
+from components.core.files import write_bytes
 from components.core.params import Cap
 from components.core.private import Private
-from components.privacy.accounts import LIFETIME, Account, Book, Hold, Partition, open_account
-from components.privacy.chain import NOWHERE, Append, Chain, Entry, Head
-from components.privacy.holding import Holding, is_held
+from components.privacy import refusals
+from components.privacy.accounts import LIFETIME, Account, Book, Hold, Partition, open_account, with_room
+from components.privacy.backends import Holding
+from components.privacy.chain import Append, Chain, Entry, Head
 from components.privacy.journal import Journal, settlement
 from components.privacy.opened import Open, Settled
+from components.privacy.refusals import require_same_ledger
 from components.privacy.release import Event, Release
 from components.privacy.store import Store
 
@@ -35,10 +42,16 @@ class Ledger:
     """The accounts of one `JALI_HOME`. Safe to use from several threads and processes at once."""
 
     def __init__(
-        self, home: Path, cap: Cap, lifetime_cap: Cap | None, partition: Partition | None, journal: Journal
+        self,
+        home: Path,
+        cap: Cap,
+        lifetime_cap: Cap | None,
+        partition: Partition | None,
+        people: str | None,
+        journal: Journal,
     ) -> None:
         self._home, self._cap, self._lifetime_cap, self._journal = home, cap, lifetime_cap, journal
-        self._partition = partition
+        self._partition, self._people = partition, people
         self._store = Store(home / "store")
         self.genesis = journal.book().genesis
         """The id that was drawn when the ledger was made; evidence carries it."""
@@ -51,24 +64,39 @@ class Ledger:
         lifetime_cap: Cap | None = None,
         *,
         partition: Partition | None = None,
+        people: str | None = None,
+        url: str | None = None,
         busy_seconds: float = 10.0,
     ) -> Ledger:
-        """Open the ledger in `home`, made there with its genesis id if there is none.
+        """Open the ledger of `home`, made with its genesis id if there is none; `home/genesis` names it for ever.
 
         Args:
+            home: where this machine keeps outputs, and the ledger too where there is no `url`.
             cap: that of accounts that are new; an account keeps the cap with which it opened.
             lifetime_cap: the same over all blocks.
             partition: what blocks and splits are, which the first release fixes; without it a ledger can be read.
+            people: names the key that users are named and split by, which the first release fixes too.
+            url: where the rows lie (`settings.ledger_url`), for several machines a PostgreSQL database.
+            busy_seconds: how long to wait for another writer.
 
         Raises:
-            ContractBroken: a row was changed or removed, or the file is no ledger.
-            Misconfigured: `partition` is another than this ledger's.
-            Unavailable: another process holds it.
+            ContractBroken: a row was changed or removed, it is no ledger, or another one than `home` has used.
+            Misconfigured: `partition`, `people` or `url` is another than this ledger's, or it is of a later version.
+            Unavailable: another process holds it, or the server does not answer.
         """
-        journal = Journal(Chain(home / "ledger.db", busy_seconds=busy_seconds))
+        marker = home / "genesis"
+        known = marker.read_text().strip() if marker.exists() else None
+        journal = Journal(Chain.open(home, url, busy_seconds=busy_seconds, known=known))
+        book = journal.book()
+        if known is None:
+            write_bytes(marker, f"{book.genesis}\n".encode())
+        elif known != book.genesis:
+            raise refusals.second_genesis(journal.chain.name, book.genesis, known)
         if partition is not None:
-            _require_same_partition(partition, journal.book())
-        return cls(home, cap, lifetime_cap, partition, journal)
+            refusals.require_same_partition(partition, book)
+        if people is not None:
+            refusals.require_same_people(people, book)
+        return cls(home, cap, lifetime_cap, partition, people, journal)
 
     @property
     def head(self) -> Head:
@@ -92,17 +120,34 @@ class Ledger:
         """Return all rows, in order."""
         return self._journal.chain.read()
 
-    def verify(self, anchor: Head | None = None) -> Head:
-        """Read every row again, recompute the chain and replay it.
+    def verify(self, *anchors: Head) -> Head:
+        """Read every row again, recompute the chain and replay it; return the last row.
+
+        Args:
+            anchors: heads that were kept elsewhere (on versions, in approvals); each must be in the log.
 
         Raises:
-            ContractBroken: a row was changed, removed, or does not follow; or `anchor` is not in the log.
+            ContractBroken: a row was changed, removed, moved or added, or does not follow; or an anchor is not there.
         """
-        self._journal.chain.read(anchor or NOWHERE)
-        book, head = Book(), self._journal.head()
-        for entry in self._journal.chain.read():
+        book, entries = Book(), self._journal.chain.read()
+        for entry in entries:
             book.apply(entry)
-        return head
+        hashes = {entry.seq: entry.hash for entry in entries}
+        for anchor in sorted({*anchors, self._journal.head()}, key=lambda anchor: anchor.seq):
+            found = hashes.get(anchor.seq)
+            if found != anchor.hash:
+                raise self._journal.chain.cut(
+                    f"row {anchor.seq} with hash {found[:12]}" if found else f"no row {anchor.seq}",
+                    f"row {anchor.seq} with hash {anchor.hash[:12]}, which was kept elsewhere",
+                )
+        return Head(entries[-1].seq, entries[-1].hash)
+
+    def with_room(self, blocks: Iterable[str], split: str, events: Iterable[Event]) -> tuple[str, ...]:
+        """Return those of `blocks` whose account of `split` can carry all `events`; the others are spent, and retire.
+
+        It reads balances alone, which are public: rows of retired blocks may be left out of a training by it.
+        """
+        return with_room(self.accounts(), blocks, split, events, self._cap)
 
     def settled(self, key: str) -> Settled | None:
         """Return the newest settled attempt of `key` whose output is there, else the newest settled one, else None.
@@ -131,7 +176,7 @@ class Ledger:
             ContractBroken: `of` is not what `release` charges, or `key` is settled and its output is there.
             Unavailable: another process is at work on the same key, or the ledger cannot be written.
         """
-        if of.split != release.split or not set(of.blocks) <= set(release.blocks):
+        if of.split != release.split or set(of.blocks) != set(release.blocks):
             raise ContractBroken(
                 "The release charges other accounts than the value is from",
                 value=f"{', '.join(of.blocks)}/{of.split}",
@@ -149,7 +194,9 @@ class Ledger:
             with self._journal.write() as append:
                 self._end_dead_holds(append)
                 book = self._journal.book()
-                _require_same_partition(self._partition, book)
+                refusals.require_same_partition(self._partition, book)
+                refusals.require_same_people(self._people, book)
+                refusals.require_blocks(release, self._partition)
                 hold = self._next_attempt(book, release, key)
                 accounts = [self._account(book, block, release.split) for block in release.blocks]
                 if self._lifetime_cap is not None or (LIFETIME, release.split) in book.terms:
@@ -157,11 +204,13 @@ class Ledger:
                 book.admit(release, accounts)
                 if book.partition is None and self._partition is not None:
                     append("partition", {"partition": self._partition.model_dump(mode="json")})
+                if book.people is None and self._people is not None:
+                    append("people", {"people": self._people})
                 for account in accounts:
                     if (account.block, account.split) not in book.terms:
                         terms = {"cap": account.cap.model_dump(), "order": account.order}
                         append("open", {"block": account.block, "split": account.split, **terms})
-                holding = Holding(self._lock_path(hold))
+                holding = self._journal.chain.backend.hold(_name_of(hold))
                 undo.callback(holding.drop)
                 append("reserve", {"key": key, "attempt": hold.attempt, "release": release.body()})
             undo.pop_all()  # the row is durable: the lock stays until the release ends
@@ -186,7 +235,7 @@ class Ledger:
 
     def _end_dead_holds(self, append: Append) -> None:
         for hold in [hold for hold in self._journal.book().holds.values() if hold.open]:
-            if is_held(self._lock_path(hold)):
+            if self._journal.chain.backend.is_held(_name_of(hold)):
                 continue
             if hold.stage == "started":
                 append("settle", settlement(hold, hold.release.event, ran=None, output=None))
@@ -196,7 +245,10 @@ class Ledger:
     def _account(self, book: Book, block: str, split: str) -> Account:
         known = book.terms.get((block, split))
         cap = self._lifetime_cap if block == LIFETIME and self._lifetime_cap else self._cap
-        return known or open_account(block, split, cap)
+        if known is None:
+            return open_account(block, split, cap)
+        book.require_above_spent(known, cap)
+        return known
 
     def _settled(self, book: Book, key: str) -> Settled | None:
         found = [
@@ -213,9 +265,6 @@ class Ledger:
             if hold.settled is not None
         ]
         return next((settled for settled in found if settled.folder is not None), found[0] if found else None)
-
-    def _lock_path(self, hold: Hold) -> Path:
-        return self._home / "holds" / f"{digest.of_bytes(hold.key.encode())[:32]}-{hold.attempt}.lock"
 
 
 def once(
@@ -246,26 +295,5 @@ def once(
         raise
 
 
-def _require_same_partition(partition: Partition | None, book: Book) -> None:
-    if book.partition is not None and partition != book.partition:
-        raise Misconfigured(
-            "This ledger's accounts are of other blocks or splits, and another cut is no fresh budget over its people",
-            value=partition or "no blocks and splits",
-            limit=book.partition,
-            next_step="Set them back in params.yaml; other people may have another ledger, in another JALI_HOME.",
-        )
-
-
-def require_same_ledger(genesis: str, ledger: Ledger) -> None:
-    """Refuse evidence that was charged elsewhere: its budget is not this one.
-
-    Raises:
-        ContractBroken: `genesis`, from the evidence, is not that of `ledger`.
-    """
-    if genesis != ledger.genesis:
-        raise ContractBroken(
-            "The evidence was charged to another ledger",
-            value=genesis[:12],
-            limit=ledger.genesis[:12],
-            next_step="Run the steps again with this JALI_HOME, or set JALI_HOME to the ledger that was charged.",
-        )
+def _name_of(hold: Hold) -> str:
+    return f"{digest.of_bytes(hold.key.encode())[:32]}-{hold.attempt}"

@@ -10,7 +10,7 @@ from components.core.errors import BudgetExhausted, ContractBroken
 from components.core.evidence import Record
 from components.core.private import Private
 from components.privacy.accounts import Hold, steps_of, with_steps
-from components.privacy.holding import Holding
+from components.privacy.backends import Holding
 from components.privacy.journal import Journal, settlement
 from components.privacy.release import Event
 from components.privacy.store import Store
@@ -134,8 +134,8 @@ class Open(Generic[T]):
 
     def _start(self) -> None:
         if not self._started:
-            self._journal.current(self._hold)
             with self._journal.write() as append:
+                self._journal.current(self._hold)
                 append("start", {"key": self._hold.key, "attempt": self._hold.attempt})
             self._started = True
 

@@ -85,13 +85,21 @@ class Run:
         """Open this machine's ledger with the caps, blocks and splits of the parameters.
 
         Raises:
-            Misconfigured: the ledger's accounts are of other blocks or splits.
+            Misconfigured: the ledger's accounts are of other blocks or splits, or of people named by another key.
         """
+        from components.data.pseudonym import fingerprint
         from components.privacy.ledger import Ledger, Partition
 
         privacy = self.params.privacy
         partition = Partition(block=privacy.block, split=self.params.split)
-        return Ledger.open(self.settings.home, privacy.cap, privacy.lifetime_cap, partition=partition)
+        return Ledger.open(
+            self.settings.home,
+            privacy.cap,
+            privacy.lifetime_cap,
+            partition=partition,
+            people=fingerprint(self.settings.home),
+            url=self.settings.ledger_url,
+        )
 
     def records(self) -> RecordStore:
         """Return the records by content key that outlive a workspace."""

@@ -14,7 +14,10 @@ SERVICES = list(yaml.safe_load((ROOT / "params.yaml").read_text())["services"])
 ROOMS = ["components.services", "components.evaluation", "components.training", "components.privacy"]
 CHARGING = {
     f"components.privacy.{name}"
-    for name in ("accounting", "accounts", "chain", "holding", "journal", "ledger", "opened", "release", "store")
+    for name in (
+        *("accounting", "accounts", "backends", "chain", "holding", "journal", "ledger", "opened", "postgres"),
+        *("refusals", "release", "sqlite", "store"),
+    )
 }
 """What reserves, charges and keeps an answer, whatever it is: it shapes none."""
 IN_THE_KEY = {"components.privacy.plan", *(f"components.services.{service}.params" for service in SERVICES)}

@@ -27,6 +27,7 @@ CARRIES = [
     "components/core/progress.py",
     "components/core/service.py",
     "components/core/settings.py",
+    "components/privacy/backends.py",
     "components/privacy/holding.py",
     "components/privacy/ledger.py",  # it charges, and returns what was settled
     "components/privacy/opened.py",

@@ -1,10 +1,16 @@
 import pytest
 
-from tests.unit.privacy.builders import open_ledger
+from tests.unit.privacy.builders import new_home, open_ledger
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(tmp_path, request):
+    """The home of a ledger on each backend: what holds for one holds for both."""
+    return new_home(tmp_path / "home", request.param)
 
 
 @pytest.fixture
-def home(tmp_path):
+def sqlite_home(tmp_path):
     return tmp_path / "home"
 
 

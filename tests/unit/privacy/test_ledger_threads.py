@@ -7,8 +7,8 @@ from components.privacy.release import Gaussian
 from .builders import open_ledger, private, release_of
 
 
-def test_threads_that_read_the_accounts_do_not_trip_over_one_that_writes(tmp_path):
-    ledger, done, faults = open_ledger(tmp_path), threading.Event(), []
+def test_threads_that_read_the_accounts_do_not_trip_over_one_that_writes(home):
+    ledger, done, faults = open_ledger(home), threading.Event(), []
 
     def read():
         while not done.is_set():
