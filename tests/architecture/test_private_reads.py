@@ -1,4 +1,7 @@
-"""No code reads people's rows past a release; and the rule that says so finds each way round it that was planted."""
+"""No code reads people's rows past a release; and the rule that says so finds each way round it that was planted.
+
+It is asked of `components/` and `flows/`, which meet people. `bench/` and the tests read simulated and published rows.
+"""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_a_training_shows_its_summary_its_gates_and_the_way_to_mlflow(
 ) -> None:
     page.goto(machine.url("prefect", f"/runs/flow-run/{machine.runs('train')[0]['id']}"))
     page.get_by_text("Artifacts", exact=True).first.click()
-    for artifact in ("training-recommend", "gates-recommend", "mlflow-recommend"):
+    for artifact in ("training-recommend", "gates-recommend", "budget-recommend", "mlflow-recommend"):
         expect(page.get_by_text(artifact).first).to_be_visible()
     page.goto(machine.url("prefect", f"/artifacts/artifact/{_artifact(machine, 'gates-recommend')}"))
     for cell in ("epsilon", "gain_over_floor", "bundle_megabytes"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.core.errors import Misconfigured
+from components.stages import workspace
 from components.stages.evaluate import evaluate
 from components.stages.planned import Users, counted_before, known_dataset, planned, require_caps, require_delta
 from components.stages.run import Run
@@ -48,4 +49,23 @@ def test_a_cap_below_what_the_dataset_has_spent_is_refused_before_anything_is_sp
         with pytest.raises(Misconfigured, match=rf"privacy\.{key} is below what the account"):
             require_caps(but(divided, privacy={key: {"epsilon": 1, "delta": 1e-6}}))
     require_caps(divided)
+    assert divided.ledger().head == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"privacy": {"cap": {"epsilon": 1, "delta": 1e-6}}}, r"privacy\.cap is below what the account"),
+        ({"privacy": {"lifetime_cap": {"epsilon": 1, "delta": 1e-6}}}, r"privacy\.lifetime_cap is below what"),
+        ({"training": {"max_delta": 1e-3}}, r"training\.max_delta is above what the gate lets through"),
+    ],
+)
+def test_a_flow_refuses_such_parameters_before_it_trains(
+    divided: Run, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], sentence: str
+) -> None:
+    train(divided, "toy")
+    before = divided.ledger().head
+    monkeypatch.setattr(workspace, "_opened", lambda _: but(divided, **changes))
+    with pytest.raises(Misconfigured, match=sentence):
+        workspace.open_training("shop")
     assert divided.ledger().head == before
