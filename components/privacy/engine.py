@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from components.privacy.clipping.sums import Sums
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
 from components.privacy.randomness import add_noise_, bernoulli
 from components.privacy.rows import SparseRows
+
+Mode = Literal["book_keeping", "ghost", "hooks"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,7 +95,8 @@ class DPSGD:
         _require_layers_apart(module)
         self.steps = 0
         self._model, self._flags, self._plan = cast(Model, module), flags, plan
-        self._clipping = _clipping(module, plan, flags)
+        self._mode = _mode(module, flags)
+        self._clipping = _clipping(module, plan.max_grad_norm, self._mode)
         self._optimizer = _NoisyOptimizer(
             optimizer,
             noise_multiplier=plan.noise_multiplier,
@@ -128,12 +131,12 @@ class DPSGD:
     def _require_true_gradient(self, row: Tensor | SparseRows) -> None:
         """Compare the clipped gradient of one row, and its norm, with what autograd gives, dropout drawn alike."""
         parameters, sums = self._optimizer.params, self._optimizer.sums
-        self._clipping.to_standard_module()
+        module = self._clipping.to_standard_module()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             losses = self._model.losses(row)
             gradients = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
-            self._clipping = _clipping(cast(nn.Module, self._model), self._plan, self._flags)
+            self._clipping = _clipping(module, self._plan.max_grad_norm, self._mode)
             torch.manual_seed(0)
             norm = float(self._clipping.norms(row)[0])
             torch.manual_seed(0)
@@ -219,18 +222,19 @@ def require_rows_apart(model: Model, probe: Tensor | SparseRows) -> None:
         )
 
 
-def _clipping(module: nn.Module, plan: PrivacyPlan, flags: PerformanceFlags) -> Clipping:
-    """Return the way that the flags ask for; Opacus' ghost mode, and a line in the log, where it is not to be had."""
-    mode = flags.grad_sample_mode
-    if mode != "book_keeping":
-        return ByOpacus(module, plan.max_grad_norm, mode)
-    if missing := unsupported(module):
+def _mode(module: nn.Module, flags: PerformanceFlags) -> Mode:
+    """Return the mode that the flags ask for; Opacus' ghost mode, and a line in the log, where it is not to be had."""
+    if flags.grad_sample_mode == "book_keeping" and (missing := unsupported(module)):
         _LOG.warning(
-            "Book-keeping has no rule for %s: Opacus' ghost mode is used instead, which is slower and as exact.",
+            "Book-keeping has no rule for %s; Opacus' ghost mode is used instead, which is slower and as exact.",
             ", ".join(missing),
         )
-        return ByOpacus(module, plan.max_grad_norm, "ghost")
-    return BookKeeping(module, plan.max_grad_norm)
+        return "ghost"
+    return flags.grad_sample_mode
+
+
+def _clipping(module: nn.Module, max_grad_norm: float, mode: Mode) -> Clipping:
+    return BookKeeping(module, max_grad_norm) if mode == "book_keeping" else ByOpacus(module, max_grad_norm, mode)
 
 
 def _require_layers_apart(module: nn.Module) -> None:

@@ -6,6 +6,7 @@ Zha & Karypis 2023, "Differentially private optimization on large model at small
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -121,6 +122,7 @@ class BookKeeping(AbstractGradSampleModule):  # type: ignore[misc]
             if losses.requires_grad:
                 losses.sum().backward(inputs=[self._anchor])
         reached = {layer: [call for call in its if call.gradient is not None] for layer, its in calls.items()}
+        _mark_owned([call for its in reached.values() for call in its])
         return losses.detach(), {layer: its for layer, its in reached.items() if its}
 
     @contextmanager
@@ -158,6 +160,13 @@ class _Reached(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
         return None, None
+
+
+def _mark_owned(calls: list[Call]) -> None:
+    """Mark what arrived at one call alone: a sum of two layers hands both the same tensor, a mean a stretched one."""
+    readers = Counter(call.arrived.untyped_storage().data_ptr() for call in calls)
+    for call in calls:
+        call.owned = call.arrived.is_contiguous() and readers[call.arrived.untyped_storage().data_ptr()] == 1
 
 
 def _detached(value: Any) -> Any:

@@ -48,6 +48,8 @@ class Call:
     inputs: tuple[Any, ...]
     options: Mapping[str, Any]
     gradient: Tensor | None = None
+    owned: bool = False
+    """Whether nobody else reads `gradient` any more, so that it may be overwritten."""
 
     def argument(self, position: int, name: str) -> Any:
         """Return an argument however it was passed; None where it was not."""
@@ -80,7 +82,7 @@ class LinearRule:
     """`nn.Linear` on vectors `(rows, in)` and on sequences `(rows, ..., in)`.
 
     A row's gradient is gᵀa over the positions of its sequence. For one position its norm is ‖a‖·‖g‖. For more it is
-    √⟨aaᵀ, ggᵀ⟩, or that of the gradient itself where this is smaller than the two Gram matrices.
+    √⟨aaᵀ, ggᵀ⟩, or that of the gradient itself where this is less work than the two Gram matrices.
     """
 
     def supports(self, layer: nn.Linear) -> bool:
@@ -90,27 +92,29 @@ class LinearRule:
     def norms(self, layer: nn.Linear, calls: Sequence[Call]) -> Tensor:
         """See the class."""
         given, arrived = _positions(calls)
-        if arrived.dim() == 2:
-            length, signal = lengths(given), lengths(arrived)
-            weight = signal * length if layer.weight.requires_grad else torch.zeros_like(signal)
-            return _together(weight, signal) if _trained(layer.bias) else weight
-        weight = torch.zeros(len(arrived), dtype=arrived.dtype, device=arrived.device)
-        if layer.weight.requires_grad:
-            weight = _outer_norms(given, arrived)
-        return _together(weight, lengths(arrived.sum(dim=1))) if _trained(layer.bias) else weight
+        with_weight, with_bias = layer.weight.requires_grad, _trained(layer.bias)
+        if not with_weight:
+            return lengths(arrived.sum(dim=1) if arrived.dim() == 3 else arrived)
+        if arrived.dim() == 3:
+            return _outer_norms(given, arrived, with_bias)
+        length = lengths(given)
+        return lengths(arrived) * (torch.hypot(length, torch.ones_like(length)) if with_bias else length)
 
     def add(self, layer: nn.Linear, calls: Sequence[Call], factors: Tensor, sums: Sums) -> None:
         """One matrix product for the weight, one for the bias; the narrower side takes the factors."""
         given, arrived = _positions(calls)
         spread = factors.repeat_interleave(arrived.shape[1]) if arrived.dim() == 3 else factors
         given, arrived = given.flatten(0, -2), arrived.flatten(0, -2)
-        if (weight := sums.of(layer.weight)) is not None:
-            if given.shape[1] <= arrived.shape[1]:
-                weight.addmm_(arrived.T, given * spread[:, None])
-            else:
-                weight.addmm_((arrived * spread[:, None]).T, given)
         if layer.bias is not None and (bias := sums.of(layer.bias)) is not None:
             bias.addmv_(arrived.T, spread)
+        if (weight := sums.of(layer.weight)) is None:
+            return
+        if given.shape[1] < arrived.shape[1]:
+            weight.addmm_(arrived.T, given * spread[:, None])
+        elif calls[0].owned and len(calls) == 1:
+            weight.addmm_(arrived.mul_(spread[:, None]).T, given)  # last use of it
+        else:
+            weight.addmm_((arrived * spread[:, None]).T, given)
 
 
 class EmbeddingRule:
@@ -123,10 +127,16 @@ class EmbeddingRule:
     def norms(self, layer: nn.Embedding, calls: Sequence[Call]) -> Tensor:
         """See the class."""
         ids, signals = self._looked_up(layer, calls)
-        if ids.shape[1] == 1:
+        count, positions = ids.shape
+        if positions == 1:
             return lengths(signals)
-        rows = torch.arange(len(ids), device=ids.device)[:, None].expand_as(ids)
-        return _summed_by_key(rows.flatten(), ids.flatten(), signals.flatten(0, 1), len(ids), layer.num_embeddings)
+        ids, order = ids.sort(dim=1)
+        place = torch.zeros_like(ids)
+        torch.cumsum(ids[:, 1:] != ids[:, :-1], dim=1, out=place[:, 1:])
+        first = torch.arange(0, count * positions, positions, device=ids.device)[:, None]
+        by_id = torch.zeros_like(signals).flatten(0, 1)
+        by_id.index_add_(0, (place + first).flatten(), signals.flatten(0, 1)[(order + first).flatten()])
+        return lengths(by_id.view(count, -1))
 
     def add(self, layer: nn.Embedding, calls: Sequence[Call], factors: Tensor, sums: Sums) -> None:
         """Add each signal, times its row's factor, at its id."""
@@ -162,19 +172,23 @@ class EmbeddingBagRule:
         call = self._one(calls)
         signal = lengths(call.arrived)
         rows, ids, weights = self._entries(layer, call)
-        return signal * _summed_by_key(rows, ids, weights[:, None], len(signal), layer.num_embeddings)
+        return signal * _norms_of_bags(rows, ids, weights, len(signal), layer.num_embeddings)
 
     def add(self, layer: nn.EmbeddingBag, calls: Sequence[Call], factors: Tensor, sums: Sums) -> None:
-        """Add each row's signal, times its factor and the entry's weight, at the ids of its bag."""
+        """Add each row's signal, times its factor and the entry's weight, at the ids of its bag.
+
+        That is an embedding bag again, of signals: an id's bag holds the rows that have it.
+        """
         if (weight := sums.of(layer.weight)) is None:
             return
         call = self._one(calls)
         rows, ids, weights = self._entries(layer, call)
-        scaled = weights * factors[rows]
-        step = max(1, _CHUNK // layer.embedding_dim)
-        for start in range(0, len(ids), step):
-            some = slice(start, start + step)
-            weight.index_add_(0, ids[some], call.arrived[rows[some]] * scaled[some, None])
+        ids, order = ids.sort()
+        ids, sizes = torch.unique_consecutive(ids, return_counts=True)
+        shares = (weights * factors[rows])[order]
+        starts = sizes.cumsum(0) - sizes
+        by_id = functional.embedding_bag(rows[order], call.arrived, starts, mode="sum", per_sample_weights=shares)
+        weight.index_add_(0, ids, by_id)
 
     def _one(self, calls: Sequence[Call]) -> Call:
         if len(calls) > 1:
@@ -317,48 +331,51 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
 
 def _positions(calls: Sequence[Call]) -> tuple[Tensor, Tensor]:
     """Return inputs and signals, (rows, width) of one call on vectors, else (rows, positions, width) of all calls."""
-    if len(calls) == 1 and calls[0].arrived.dim() == 2:
-        return calls[0].argument(0, "input"), calls[0].arrived
+    if len(calls) == 1 and calls[0].arrived.numel() == calls[0].arrived.shape[0] * calls[0].arrived.shape[-1]:
+        given, arrived = calls[0].argument(0, "input"), calls[0].arrived
+        return given.reshape(len(given), -1), arrived.reshape(len(arrived), -1)
     pairs = [(call.argument(0, "input"), call.arrived) for call in calls]
-    given, arrived = ([one.reshape(len(one), -1, one.shape[-1]) for one in side] for side in zip(*pairs, strict=True))
-    return _joined(given), _joined(arrived)
+    both = ([one.reshape(len(one), -1, one.shape[-1]) for one in side] for side in zip(*pairs, strict=True))
+    given, arrived = map(_joined, both)
+    return given, arrived
 
 
-def _outer_norms(given: Tensor, arrived: Tensor) -> Tensor:
-    """Return ‖Σ over positions of gᵀa‖ for each row."""
-    rows, positions, size = len(given), given.shape[1], given.shape[2] * arrived.shape[2]
-    if 2 * positions**2 > size:
-        return _instantiated(given, arrived)
+def _outer_norms(given: Tensor, arrived: Tensor, with_bias: bool) -> Tensor:
+    """Return ‖Σ over positions of gᵀa‖ for each row; a bias is one more input, which is always 1."""
+    rows, positions, wide, high = *given.shape, arrived.shape[2]
+    if positions * (wide + high) > wide * high:
+        return _instantiated(given, arrived, with_bias)
     step, parts = max(1, _CHUNK // (2 * positions**2)), []
     for start in range(0, rows, step):
         some = slice(start, start + step)
         by_given, by_arrived = (one[some] @ one[some].mT for one in (given, arrived))
+        if with_bias:
+            by_given += 1
         sizes = [one.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt() for one in (by_given, by_arrived)]
         terms, squares = (sizes[0] * sizes[1]).sum(dim=1), by_given.mul_(by_arrived).sum(dim=(1, 2))
         norms = squares.clamp(min=0).sqrt()
         if (poor := ~(squares > _CANCELLED * terms**2)).any():  # a comparison with what is not a number is false
-            norms[poor] = _instantiated(given[some][poor], arrived[some][poor])
+            norms[poor] = _instantiated(given[some][poor], arrived[some][poor], with_bias)
         parts.append(norms)
     return torch.cat(parts) if parts else given.new_zeros(0)
 
 
-def _instantiated(given: Tensor, arrived: Tensor) -> Tensor:
+def _instantiated(given: Tensor, arrived: Tensor, with_bias: bool) -> Tensor:
     """The same by the gradients themselves, a few rows at a time."""
     step = max(1, _CHUNK // (given.shape[2] * arrived.shape[2]))
     parts = [
         lengths(arrived[start : start + step].mT @ given[start : start + step]) for start in range(0, len(given), step)
     ]
-    return torch.cat(parts) if parts else given.new_zeros(0)
+    norms = torch.cat(parts) if parts else given.new_zeros(0)
+    return torch.hypot(norms, lengths(arrived.sum(dim=1))) if with_bias else norms
 
 
-def _summed_by_key(rows: Tensor, ids: Tensor, values: Tensor, count: int, vocabulary: int) -> Tensor:
-    """Return for each of `count` rows √Σ over ids of ‖sum of the values with that id‖²; values are (entries, width)."""
+def _norms_of_bags(rows: Tensor, ids: Tensor, weights: Tensor, count: int, vocabulary: int) -> Tensor:
+    """Return for each of `count` rows the norm of its weights, those of an id that comes more than once added up."""
     keys = rows * vocabulary + ids
     if not bool((keys[1:] > keys[:-1]).all()):
         keys, place = torch.unique(keys, return_inverse=True)
-        values = torch.zeros(len(keys), values.shape[1], dtype=values.dtype, device=values.device).index_add_(
-            0, place, values
-        )
+        weights = torch.zeros(len(keys), dtype=weights.dtype, device=weights.device).index_add_(0, place, weights)
         rows = keys // vocabulary
-    squares = torch.zeros(count, dtype=values.dtype, device=values.device)
-    return squares.index_add_(0, rows, lengths(values) ** 2).sqrt()
+    squares = torch.zeros(count, dtype=weights.dtype, device=weights.device)
+    return squares.index_add_(0, rows, lengths(weights[:, None]) ** 2).sqrt()
