@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -85,6 +85,27 @@ class Candidate(Protocol):
 
 
 @dataclass(frozen=True)
+class Exposure:
+    """What a membership inference attack needs of a service: to rearrange users, and to read answers about them.
+
+    It is for rows of public sources alone.
+
+    Attributes:
+        pick: `(rows, places) -> rows`: those users.
+        join: `[rows, …] -> rows`: all of them, in order.
+        eligible: `rows -> (users,)` whether a part of a user's history can be hidden and asked for.
+        signals: `(bundle folder, rows) -> (users, questions)`: what the served answers to questions about each user
+            say; only what the API tells is used. The questions depend on the user's own row alone; NaN where there
+            are fewer of them.
+    """
+
+    pick: Callable[[Any, np.ndarray], Any]
+    join: Callable[[Sequence[Any]], Any]
+    eligible: Callable[[Any], np.ndarray]
+    signals: Callable[[Path, Any], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Service:
     """A service by its parts; flows, stages, gates, registry, serving and tests know nothing else about it.
 
@@ -105,6 +126,7 @@ class Service:
         example: a request that works.
         probe: bundle folder -> {metric: value}, over public inputs only (catalogue coverage, with each item once as the
             whole history): properties of the released bundle alone, so exact and free.
+        exposure: for `jali attack`; None where a service cannot be attacked yet.
     """
 
     name: str
@@ -121,6 +143,7 @@ class Service:
     answer: type[BaseModel]
     example: Mapping[str, Any]
     probe: Callable[[Path], dict[str, float]] = lambda bundle: {}
+    exposure: Exposure | None = None
 
     @property
     def floor(self) -> Candidate:

@@ -11,6 +11,7 @@ from components.core.service import Service
 from components.services.recommend import api
 from components.services.recommend.autoencoder import Autoencoder
 from components.services.recommend.data import Catalogue, Rows, read_catalogue, read_rows
+from components.services.recommend.exposure import EXPOSURE
 from components.services.recommend.gram import Gram
 from components.services.recommend.params import RecommendParams
 from components.services.recommend.popularity import Popularity
@@ -48,5 +49,6 @@ SERVICE = Service(
     answer=api.Answer,
     example=api.EXAMPLE,
     probe=probe,
+    exposure=EXPOSURE,
 )
 """What flows, gates, registry and serving know of it."""
