@@ -18,6 +18,7 @@ _COMMANDS = {
     "demo": ("components.commands.demo", "The whole way on public data, from collect to a served answer."),
     "plan": ("components.commands.plan", "How much quality will privacy cost? From measured curves."),
     "ledger": ("components.commands.ledger", "Show the privacy accounts."),
+    "statement": ("components.commands.statement", "What is promised about a version, for people and programs."),
     "keys": ("components.commands.keys", "Make and list people's signing keys."),
     "promote": ("components.commands.promote", "Ask for, approve, reject and follow promotions."),
     "rollback": ("components.commands.promote", "Put the previous champion back."),

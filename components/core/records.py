@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.evidence import Record
+from components.core.params import Cap
 
 SPLITS = ("train", "validation", "test")
 
@@ -154,6 +155,66 @@ class Audit(Record):
     estimator: str = ""
     details: dict[str, float] = Field(default_factory=dict)
 
+    _LATER: ClassVar = (
+        *("epsilon_claimed", "delta", "epsilon_lower_bound", "epsilon_ceiling", "one_run_lower_bound"),
+        *("one_run_ceiling", "confidence", "canaries", "inserted", "estimator"),
+    )
+
+    def body(self) -> dict[str, Any]:
+        """Return the content; an audit without canaries, as all once were, keeps its digest."""
+        return self.model_dump(mode="json", exclude=set() if self.canaries else set(self._LATER))
+
+
+class Charge(_Part):
+    """One release that a version is made of: what ran with which noise, whose rows it read, and what it cost them."""
+
+    mechanism: str
+    purpose: Literal["count", "floor", "candidate", "choosing", "judging"]
+    split: Literal["train", "validation", "test"]
+    release: str
+    """Digest of the `Release`."""
+    sensitivity: float
+    """L2 distance by which one user, added or removed, can move the un-noised answer."""
+    noise_multiplier: float
+    """σ in units of the sensitivity."""
+    draws: int
+    """How often noise is drawn and an answer put out."""
+    sample_rate: float | None = None
+    """Chance of each user to be in one draw, where users are Poisson sampled."""
+    epsilon: float
+    """Of this release alone, at `delta`, by its privacy loss distribution."""
+    delta: float
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Everything else that shaped the answer."""
+
+
+class SplitCost(_Part):
+    """What all releases of a version cost a user of one split. Nobody is in two splits."""
+
+    split: Literal["train", "validation", "test"]
+    epsilon: float
+    delta: float
+
+
+class AuditFigures(_Part):
+    """What the audit found, as figures."""
+
+    destroyed_by_noise: bool
+    steps_in_ledger: int | None = None
+    steps_in_optimizer: int | None = None
+    epsilon_claimed: float | None = None
+    """ε of the audited release alone, at `delta`."""
+    delta: float | None = None
+    epsilon_lower_bound: float | None = None
+    epsilon_ceiling: float | None = None
+    """What the audit would report were the claim exactly tight."""
+    one_run_lower_bound: float | None = None
+    one_run_ceiling: float | None = None
+    confidence: float | None = None
+    canaries: int = 0
+    inserted: int = 0
+    estimator: str = ""
+
 
 class PrivacyStatement(Record):
     """What is promised about one version, in the words of NIST SP 800-226."""
@@ -172,6 +233,23 @@ class PrivacyStatement(Record):
     audit: str
     not_covered: tuple[str, ...]
     ledger: str
+    charged: tuple[Charge, ...] = ()
+    """Every release of the version: counts, losing candidates and evaluations too."""
+    splits: tuple[SplitCost, ...] = ()
+    cap: Cap | None = None
+    """What all releases together may cost a user in one block, when this was stated."""
+    lifetime_cap: Cap | None = None
+    audited: AuditFigures | None = None
+    joint: str = ""
+    """What a user is shown, and what that says of others: joint differential privacy."""
+    trusted_zone: str = ""
+    """Who sees people's data as it is."""
+
+    _LATER: ClassVar = ("charged", "splits", "cap", "lifetime_cap", "audited", "joint", "trusted_zone")
+
+    def body(self) -> dict[str, Any]:
+        """Return the content; a statement of before a field was there keeps its digest."""
+        return self.model_dump(mode="json", exclude={name for name in self._LATER if not getattr(self, name)})
 
 
 class GateResult(_Part):

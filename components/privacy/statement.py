@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from components.core.params import Cap
-from components.core.records import Audit, PrivacyStatement
+from components.core.records import SPLITS, Audit, AuditFigures, Charge, PrivacyStatement, SplitCost
 from components.privacy import accounting
-from components.privacy.release import Event, Gaussian, SampledGaussian
+from components.privacy.release import Event, Gaussian, Release, SampledGaussian
+
+Purpose = Literal["count", "floor", "candidate", "choosing", "judging"]
+
+UNIT = "one user: everything that one user did within the blocks, up to the limit of items a user"
+NEIGHBOURS = "datasets that differ by one user, added or removed"
 
 NOT_COVERED = (
     "The trusted zone: whoever operates the collection, the tables, their backups or the training machine sees "
@@ -22,89 +29,128 @@ NOT_COVERED = (
     "Groups: a household or firm of k users is protected k times less.",
 )
 
+JOINT = (
+    "A user's own history shapes that user's own answers and nobody else's. About every other user, the answers that "
+    "one user is shown reveal no more than the released model does: (ε, δ) holds jointly, also where all the others "
+    "compare what they were shown. It holds while no other user's un-noised behaviour affects an answer; a history is "
+    "given with its request, and serving keeps none."
+)
+
+TRUSTED_ZONE = (
+    "Raw, checked and prepared tables, quarantine, Data Docs, training curves, checkpoints and plain digests lie in "
+    "the trusted zone: whoever may read it sees people's data as it is. Access control and the operators protect it, "
+    "not differential privacy. What leaves it is a release that the ledger has charged, or computed from such."
+)
+
+
+@dataclass(frozen=True)
+class Charged:
+    """One release that a version is made of.
+
+    Attributes:
+        purpose: what it was for.
+        release: what the ledger charged.
+        delta: the δ at which the users of its split are told an ε.
+        parameters: everything else that shaped the answer.
+    """
+
+    purpose: Purpose
+    release: Release
+    delta: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
 
 def statement(
     *,
     mechanism: str,
-    releases: Mapping[str, str],
-    events: Sequence[Event],
-    delta: float,
+    charged: Sequence[Charged],
     blocks: Sequence[str],
     ledger: str,
+    cap: Cap | None = None,
     lifetime_cap: Cap | None = None,
     audit: Audit | None = None,
 ) -> PrivacyStatement:
     """Return the privacy statement of a version, its figures computed here from what was released.
 
+    ε and δ are those of a train user, who is in the model; the users who only judged it have their own, in `splits`.
+
     Args:
         mechanism: what made the version's bundle.
-        releases: digest of each `Release` of the training by its mechanism, losing candidates and counts included.
-        events: what each of them cost. An attempt that was lost left nothing behind: it is charged to the accounts
-            and is no part of a version.
-        delta: the δ at which ε is stated.
+        charged: every release that the version is made of, losing candidates, counts and evaluations included. An
+            attempt that was lost left nothing behind: it is charged to the accounts and is no part of a version.
         blocks: calendar blocks whose rows were read.
         ledger: genesis id of the ledger that was charged.
+        cap: the cap of one block's account.
         lifetime_cap: the cap over a user's blocks, where the ledger holds one.
         audit: what tried to refute it.
 
     Raises:
         Refused: the accountants do not agree on a sampled event.
     """
+    training = [one for one in charged if one.release.split == "train"]
+    events, delta = [one.release.event for one in training], max(one.delta for one in training)
     epsilon = accounting.epsilon_of(events, delta)
+    accountants = {"pld": epsilon, "rdp": accounting.rdp_epsilon_of(events, delta)}
     sampled = [
         event for event in events if isinstance(event, SampledGaussian) and event.steps and event.sample_rate < 1
     ]
-    accountants = {"pld": epsilon, "rdp": accounting.rdp_epsilon_of(events, delta)}
     for number, event in enumerate(sampled, start=1):
         suffix = "" if number == 1 else f"_{number}"
         for name, figure in accounting.cross_check(event, delta).items():
             accountants[f"{name}_of_sampled{suffix}"] = figure
+    own = [one.release.event for one in training if one.release.mechanism == mechanism]
     return PrivacyStatement(
-        unit="one user: everything that one user did within the blocks, up to the limit of items a user",
-        neighbours="datasets that differ by one user, added or removed",
+        unit=UNIT,
+        neighbours=NEIGHBOURS,
         epsilon=epsilon,
         delta=delta,
         blocks=tuple(blocks),
         lifetime=_lifetime(lifetime_cap),
-        mechanism=f"{mechanism}: {'; '.join(map(_describe, events))}",
-        releases=dict(releases),
+        mechanism=f"{mechanism}: {'; '.join(map(_describe, own or events))}",
+        releases={one.release.mechanism: one.release.digest for one in training},
         accountants=accountants,
         audit=_audited(audit),
         not_covered=NOT_COVERED,
         ledger=ledger,
+        charged=tuple(map(_charge, charged)),
+        splits=tuple(_split_costs(charged, {"train": epsilon})),
+        cap=cap,
+        lifetime_cap=lifetime_cap,
+        audited=AuditFigures.model_validate(audit.model_dump(include=set(AuditFigures.model_fields)))
+        if audit
+        else None,
+        joint=JOINT,
+        trusted_zone=TRUSTED_ZONE,
     )
 
 
-def as_markdown(stated: PrivacyStatement) -> str:
-    """Return the statement as a page for people."""
-    accountants = "\n".join(f"| {name} | {figure:.4f} |" for name, figure in stated.accountants.items())
-    releases = "\n".join(f"| {name} | `{digest[:12]}` |" for name, digest in stated.releases.items())
-    uncovered = "\n".join(f"- {sentence}" for sentence in stated.not_covered)
-    return f"""# Privacy statement
+def _charge(one: Charged) -> Charge:
+    event = one.release.event
+    sampled = isinstance(event, SampledGaussian)
+    return Charge(
+        mechanism=one.release.mechanism,
+        purpose=one.purpose,
+        split=one.release.split,
+        release=one.release.digest,
+        sensitivity=one.release.sensitivity,
+        noise_multiplier=event.noise_multiplier,
+        draws=event.steps if isinstance(event, SampledGaussian) else event.count,
+        sample_rate=event.sample_rate if isinstance(event, SampledGaussian) else None,
+        epsilon=accounting.epsilon_of([event], one.delta, grid=accounting.COARSE if sampled else accounting.FINE),
+        delta=one.delta,
+        parameters=dict(one.parameters),
+    )
 
-**(ε = {stated.epsilon:.3g}, δ = {stated.delta:.2g})-differential privacy** for {stated.unit}.
 
-| | |
-| --- | --- |
-| Neighbours | {stated.neighbours} |
-| Blocks | {", ".join(stated.blocks)} |
-| Over a user's lifetime | {stated.lifetime} |
-| Mechanism | {stated.mechanism} |
-| Audit | {stated.audit} |
-| Ledger | `{stated.ledger}` |
-
-| accountant | ε at δ = {stated.delta:.2g} |
-| --- | --- |
-{accountants}
-
-| release | digest |
-| --- | --- |
-{releases}
-
-## What is not covered
-
-{uncovered}
-"""
+def _split_costs(charged: Sequence[Charged], known: Mapping[str, float]) -> list[SplitCost]:
+    found = []
+    for split in SPLITS:
+        mine = [one for one in charged if one.release.split == split]
+        if mine:
+            delta = max(one.delta for one in mine)
+            epsilon = known.get(split) or accounting.epsilon_of([one.release.event for one in mine], delta)
+            found.append(SplitCost(split=split, epsilon=epsilon, delta=delta))
+    return found
 
 
 def _describe(event: Event) -> str:
@@ -123,6 +169,12 @@ def _lifetime(cap: Cap | None) -> str:
     return f"at most (ε = {cap.epsilon:g}, δ = {cap.delta:g}) over all blocks and all releases, held by the ledger"
 
 
+def _figures(audit: Audit | None) -> AuditFigures | None:
+    if audit is None:
+        return None
+    return AuditFigures.model_validate(audit.model_dump(include=set(AuditFigures.model_fields)))
+
+
 def _audited(audit: Audit | None) -> str:
     if audit is None:
         return "not audited"
@@ -132,4 +184,12 @@ def _audited(audit: Audit | None) -> str:
         if audit.steps_in_ledger is not None
         else ""
     )
-    return f"{noise} by noise at σ = {audit.details.get('sigma_loud', 1000.0):g} on simulated rows{steps}"
+    told = f"{noise} by noise at σ = {audit.details.get('sigma_loud', 1000.0):g} on simulated rows{steps}"
+    if audit.epsilon_lower_bound is None or audit.epsilon_claimed is None:
+        return told
+    refuted = "" if audit.epsilon_lower_bound <= audit.epsilon_claimed else ": REFUTED"
+    ceiling = f", at most {audit.epsilon_ceiling:.2f} could have been seen" if audit.epsilon_ceiling is not None else ""
+    return (
+        f"{told}; {audit.canaries} canaries prove ε ≥ {audit.epsilon_lower_bound:.2f} of the "
+        f"{audit.epsilon_claimed:.2f} claimed for this release{ceiling}{refuted}"
+    )

@@ -17,6 +17,7 @@ from components.privacy.store import Store
 from components.registry import identities as keys
 from components.registry.card import model_card
 from components.registry.evidence import VersionEvidence
+from components.registry.statement_copy import log_statement, statement_tags
 from components.registry.store import answering, prepare_store
 
 if TYPE_CHECKING:
@@ -99,6 +100,26 @@ def data_of(settings: Settings, service: str, version: int) -> dict[str, str]:
     """
     tags = _tags(settings, service, version)
     return {name.removeprefix("dvc."): value for name, value in tags.items() if name.startswith("dvc.")}
+
+
+def version_of(settings: Settings, service: str, version: int) -> ModelVersion:
+    """Return a version as MLflow holds it; its tags are believed only where a digest or a signature confirms them.
+
+    Raises:
+        Refused: there is no such version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = prepare_store(settings)
+    with answering(settings):
+        try:
+            return client.get_model_version(registered_name(service), str(version))
+        except MlflowException as error:
+            raise Refused(
+                f"There is no such version of {service}",
+                value=version,
+                next_step="Run `jali promote status` to see which there are.",
+            ) from error
 
 
 def require_copy(settings: Settings, service: str, version: int, bundle: str) -> None:
@@ -197,6 +218,7 @@ def _new_version(
         tags=_version_tags(evidence) | {f"dvc.{path}": md5 for path, md5 in data.items()},
         description=model_card(evidence),
     )
+    log_statement(client, run_id, service.name, int(created.version), evidence)
     return int(created.version)
 
 
@@ -208,6 +230,7 @@ def _version_tags(evidence: VersionEvidence) -> dict[str, str]:
         "statement": statement.digest,
         "epsilon": f"{statement.epsilon:.6g}",
         "delta": f"{statement.delta:.6g}",
+        **statement_tags(statement),
         "data_digest": dataset.digest_keyed,
         "request": evidence.training.digest,
         "author": evidence.training.author,
@@ -219,19 +242,4 @@ def _version_tags(evidence: VersionEvidence) -> dict[str, str]:
 
 
 def _tags(settings: Settings, service: str, version: int) -> dict[str, str]:
-    return dict(_version(settings, service, version).tags)
-
-
-def _version(settings: Settings, service: str, version: int) -> ModelVersion:
-    from mlflow.exceptions import MlflowException
-
-    client = prepare_store(settings)
-    with answering(settings):
-        try:
-            return client.get_model_version(registered_name(service), str(version))
-        except MlflowException as error:
-            raise Refused(
-                f"There is no such version of {service}",
-                value=version,
-                next_step="Run `jali promote status` to see which there are.",
-            ) from error
+    return dict(version_of(settings, service, version).tags)

@@ -11,12 +11,11 @@ from components.core.files import atomic_path, write_bytes
 from components.core.progress import Progress, no_progress
 from components.core.records import Audit, Evaluation, PrivacyStatement, Trained, Verdict
 from components.evaluation.case import Case
-from components.privacy.accounts import LIFETIME
-from components.stages.budget import Budget
 from components.stages.dataset import data_checks, dataset_of
 from components.stages.evaluate import ceilings_of, evaluation_of
 from components.stages.request import request_of
 from components.stages.run import Run
+from components.stages.stated import stated as stated_of
 
 _DECISIVE = ("gain_over_floor", "epsilon", "delta")
 
@@ -32,7 +31,7 @@ def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
 
     service, _ = run.service(name)
     floor, chosen = service.floor.name, Evaluation.read(run.evidence(name, "evaluate") / "test.json").chosen
-    statements = {candidate: _statement(run, name, candidate) for candidate in (chosen, floor)}
+    statements = {candidate: stated_of(run, name, candidate) for candidate in (chosen, floor)}
     cases = {candidate: _case(run, name, candidate, stated) for candidate, stated in statements.items()}
     progress(1, 2)
     key = _key(run, cases)
@@ -105,22 +104,6 @@ def _digest(value: object) -> object:
     if isinstance(value, tuple):
         return [_digest(one) for one in value]
     return value.digest if isinstance(value, Record) else value
-
-
-def _statement(run: Run, name: str, candidate: str) -> PrivacyStatement:
-    from components.privacy.statement import statement
-
-    budget = Budget.read(run.evidence(name, "train") / "budget.json")
-    return statement(
-        mechanism=candidate,
-        releases={share.mechanism: share.release for share in (budget.count, *budget.plans.values())},
-        events=budget.events,
-        delta=budget.delta,
-        blocks=dataset_of(run).blocks,
-        ledger=run.ledger().genesis,
-        lifetime_cap=next((one.cap for one in run.ledger().accounts() if one.block == LIFETIME), None),
-        audit=_audit(run, name, candidate),
-    )
 
 
 def _case(run: Run, name: str, candidate: str, statement: PrivacyStatement) -> Case:

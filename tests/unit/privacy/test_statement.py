@@ -2,27 +2,15 @@ import pytest
 
 from components.core.errors import Refused
 from components.core.params import Cap
-from components.core.records import Audit
+from components.core.records import Audit, PrivacyStatement
 from components.privacy import accounting
-from components.privacy.release import Gaussian, SampledGaussian
-from components.privacy.statement import as_markdown, statement
+from components.privacy.release import Gaussian
+from components.privacy.statement import statement
 
-EVENTS = [
-    Gaussian(noise_multiplier=20.0),
-    Gaussian(noise_multiplier=3.0),
-    SampledGaussian(noise_multiplier=3.0, sample_rate=0.04, steps=300),
-]
-FACTS = {
-    "mechanism": "dp_sgd",
-    "releases": {"dp_count": "a" * 64, "dp_popularity": "b" * 64, "dp_sgd": "c" * 64},
-    "events": EVENTS,
-    "delta": 1e-6,
-    "blocks": ("2000Q4", "2001Q1"),
-    "ledger": "genesis",
-}
+from .stated import EVENTS, FACTS, charged
 
 
-def test_epsilon_is_the_composition_of_everything_released():
+def test_epsilon_is_the_composition_of_everything_released_from_train_users():
     stated = statement(**FACTS)
     assert stated.epsilon == accounting.epsilon_of(EVENTS, 1e-6) == stated.accountants["pld"]
     assert stated.epsilon > accounting.epsilon_of(EVENTS[2:], 1e-6)
@@ -30,8 +18,45 @@ def test_epsilon_is_the_composition_of_everything_released():
     assert stated.accountants["prv_of_sampled"] == pytest.approx(stated.accountants["pld_of_sampled"], rel=0.01)
 
 
+def test_the_users_who_judged_a_version_have_an_epsilon_of_their_own():
+    costs = {cost.split: cost for cost in statement(**FACTS).splits}
+    assert set(costs) == {"train", "validation", "test"}
+    own = [Gaussian(noise_multiplier=20.0), Gaussian(noise_multiplier=4.0)]
+    assert costs["test"].epsilon == accounting.epsilon_of(own, 2e-6)
+    assert costs["test"].delta == 2e-6
+    assert costs["train"].epsilon == statement(**FACTS).epsilon
+
+
+def test_everything_charged_is_named_with_its_noise_its_sensitivity_and_its_own_cost():
+    stated = statement(**FACTS)
+    assert [(one.mechanism, one.split, one.purpose) for one in stated.charged] == [
+        ("dp_count", "train", "count"),
+        ("popularity", "train", "floor"),
+        ("dp_sgd", "train", "candidate"),
+        ("dp_count", "validation", "count"),
+        ("metrics", "validation", "choosing"),
+        ("dp_count", "test", "count"),
+        ("metrics", "test", "judging"),
+    ]
+    sampled = stated.charged[2]
+    assert (sampled.draws, sampled.sample_rate, sampled.noise_multiplier) == (300, 0.04, 3.0)
+    assert sampled.parameters == {"max_grad_norm": 1.0}
+    assert 0 < sampled.epsilon < stated.epsilon
+    assert set(stated.releases.values()) == {one.release for one in stated.charged if one.split == "train"}
+
+
 def test_a_one_shot_version_has_no_prv_figure():
-    assert set(statement(**{**FACTS, "events": EVENTS[:2]}).accountants) == {"pld", "rdp"}
+    one_shot = {**FACTS, "mechanism": "popularity", "charged": charged(EVENTS[:2])}
+    assert set(statement(**one_shot).accountants) == {"pld", "rdp"}
+    assert statement(**one_shot).mechanism == "popularity: Gaussian, σ = 3 sensitivities"
+
+
+def test_a_statement_of_before_a_field_was_there_keeps_its_digest():
+    fields = {"unit", "neighbours", "epsilon", "delta", "blocks", "lifetime", "mechanism", "releases"}
+    fields |= {"accountants", "audit", "not_covered", "ledger"}
+    old = PrivacyStatement.model_validate(statement(**FACTS).model_dump(include=fields))
+    assert set(old.body()) == fields
+    assert old.digest != statement(**FACTS).digest
 
 
 def test_a_statement_whose_accountants_disagree_is_refused(monkeypatch):
@@ -55,10 +80,23 @@ def test_a_version_that_was_not_audited_says_so():
     assert "NOT destroyed" in statement(**FACTS, audit=audit).audit
 
 
-def test_the_page_shows_every_promise_and_every_gap():
-    stated = statement(**FACTS)
-    page = as_markdown(stated)
-    for part in (f"ε = {stated.epsilon:.3g}", "δ = 1e-06", "2000Q4, 2001Q1", "added or removed", *stated.not_covered):
-        assert part in page
-    for word in ("operators", "data checks", "Floating-point", "side channels", "catalogue", "joint", "Time"):
-        assert word in page
+def test_bounds_of_the_audit_stand_beside_its_ceiling_and_a_refuted_claim_says_so():
+    found = Audit(
+        service="recommend",
+        bundle="b",
+        steps_in_ledger=None,
+        steps_in_optimizer=None,
+        destroyed_by_noise=True,
+        epsilon_claimed=1.7,
+        delta=1e-6,
+        epsilon_lower_bound=0.9,
+        epsilon_ceiling=1.2,
+        confidence=0.999,
+        canaries=1000,
+        inserted=508,
+    )
+    stated = statement(**FACTS, audit=found)
+    assert "1000 canaries prove ε ≥ 0.90 of the 1.70 claimed" in stated.audit
+    assert "at most 1.20 could have been seen" in stated.audit
+    assert (stated.audited.epsilon_lower_bound, stated.audited.epsilon_ceiling) == (0.9, 1.2)
+    assert "REFUTED" in statement(**FACTS, audit=found.model_copy(update={"epsilon_lower_bound": 1.8})).audit

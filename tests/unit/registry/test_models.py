@@ -73,7 +73,7 @@ def test_a_changed_copy_is_not_loaded(settings, echo):
 def test_no_pickle_is_among_a_versions_artifacts(settings, echo):
     versioned(settings, echo)
     suffixes = {path.suffix for path in (settings.root / "mlruns" / "artifacts").rglob("*") if path.is_file()}
-    assert suffixes <= {"", ".py", ".txt", ".yaml", ".json", ".safetensors"}
+    assert suffixes <= {"", ".py", ".txt", ".yaml", ".json", ".html", ".safetensors"}
 
 
 def test_a_ceiling_is_never_registered(settings, echo, tmp_path):

@@ -1,0 +1,261 @@
+"""The parts of a privacy statement in plain sentences, each a function of the document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.core.records import Charge, PrivacyStatement
+from components.privacy.statement_document import LedgerState, VersionStatement
+
+_PURPOSES = {
+    "count": "count of the users, with noise",
+    "floor": "the floor: what is popular, the same for everyone",
+    "candidate": "a candidate for the model",
+    "choosing": "scores of all candidates, to choose one",
+    "judging": "scores of the chosen one, to judge it",
+}
+_USERS = {"train": "those it learnt from", "validation": "those who chose it", "test": "those who judged it"}
+_ACCOUNTANTS = {
+    "pld": "privacy loss distribution (Doroshenko et al. 2022): the figure that is stated",
+    "rdp": "Rényi divergence (Mironov 2017): looser, and always above it",
+    "pld_of_sampled": "the sampled training alone, by privacy loss distribution",
+    "prv_of_sampled": "the sampled training alone, by Opacus' privacy random variables, which share no code with it",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the statement: sentences, and below them points or a table, or neither."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def promise(stated: PrivacyStatement) -> Part:
+    """Return what ε and δ promise, in numbers that can be pictured."""
+    factor = math.exp(stated.epsilon)
+    return Part(
+        "The promise",
+        (
+            "Whoever sees this model, the figures about it and every answer it gives learns nearly the same about any "
+            "one user as if that user had never been a customer.",
+            f"“Nearly” is ε = {stated.epsilon:.3g}: the odds of any conclusion about a user change by a factor of at "
+            f"most {factor:.3g}. Who held a suspicion for as likely as not may hold it with up to "
+            f"{factor / (1 + factor):.0%} afterwards, and cannot become surer than that.",
+            f"That holds except with a probability of δ = {stated.delta:.2g}, one in {1 / stated.delta:,.0f}.",
+            f"{_grade(stated.epsilon)} (the tiers are those of Ponomareva et al. 2023, How to DP-fy ML).",
+        ),
+    )
+
+
+def protected(document: VersionStatement) -> Part:
+    """Return whose data are protected, as the guarantee counts them."""
+    stated, source = document.privacy, document.source
+    public = " Its rows are simulated or published, and nobody's secret." if document.public else ""
+    return Part(
+        "Who is protected",
+        (f"The data are {source}.{public}",) if source else (),
+        header=("", ""),
+        rows=(
+            ("Unit of protection", stated.unit),
+            ("Neighbours", stated.neighbours),
+            ("Blocks", ", ".join(stated.blocks) + " (calendar periods, by the time of the event, UTC)"),
+            ("ε and δ", f"{stated.epsilon:.4g} and {stated.delta:.2g}"),
+        ),
+    )
+
+
+def charged(stated: PrivacyStatement) -> Part:
+    """Return every release of the version, and what they cost each group of users together."""
+    costs = [f"{cost.epsilon:.3g} at δ = {cost.delta:.2g} for {_USERS[cost.split]}" for cost in stated.splits]
+    if not stated.charged:
+        return Part(
+            "Everything that was charged",
+            ("This version is older than the list of its releases; their digests are:",),
+            header=("release", "digest"),
+            rows=tuple((name, digest[:16]) for name, digest in stated.releases.items()),
+        )
+    return Part(
+        "Everything that was charged",
+        (
+            "Each line is a release: a value that was computed from people's rows and left with noise. Candidates that "
+            "lost, counts and scores are charged like the model.",
+            "The last column is of that release alone, and such figures do not add up: together they cost a user "
+            f"ε = {'; ε = '.join(costs)}. Nobody is in two of these groups.",
+        ),
+        header=("release", "for", "users", "noise σ ÷ sensitivity", "draws", "sensitivity", "ε alone"),
+        rows=tuple(map(_release, stated.charged)),
+    )
+
+
+def _release(one: Charge) -> tuple[str, ...]:
+    draws = f"{one.draws}" + (f", each on {one.sample_rate:.2%} of the users by chance" if one.sample_rate else "")
+    noise, reach = f"{one.noise_multiplier:.4g}", f"{one.sensitivity:.3g}"
+    return one.mechanism, _PURPOSES[one.purpose], _USERS[one.split], noise, draws, reach, f"{one.epsilon:.3g}"
+
+
+def parameters(document: VersionStatement) -> Part:
+    """Return what made this model, and every parameter of it."""
+    stated = document.privacy
+    own = next((one.parameters for one in stated.charged if one.mechanism == document.candidate), {})
+    return Part(
+        "The mechanism of this model",
+        (f"{stated.mechanism}.",)
+        + (("Everything else that shaped it is a parameter, fixed before the rows were opened:",) if own else ()),
+        header=("parameter", "value"),
+        rows=tuple(_flat(own).items()),
+    )
+
+
+def accounted(stated: PrivacyStatement) -> Part:
+    """Return both accountants' figures."""
+    sampled = any(name.startswith("prv") for name in stated.accountants)
+    second = (
+        "Had Opacus' accountant and ours differed by more than 1% and more than its error, nothing would be stated."
+        if sampled
+        else "Nothing was sampled, so the first figure is exact, and Opacus' accountant has none."
+    )
+    return Part(
+        "Two accountants",
+        (f"The same releases, composed by independent methods, at δ = {stated.delta:.2g}. {second}",),
+        header=("ε", "by"),
+        rows=tuple((f"{stated.accountants[name]:.4f}", _accountant(name)) for name in _in_order(stated.accountants)),
+    )
+
+
+def _in_order(accountants: Mapping[str, float]) -> list[str]:
+    known = list(_ACCOUNTANTS)
+    return sorted(accountants, key=lambda name: (known.index(name) if name in known else len(known), name))
+
+
+def _accountant(name: str) -> str:
+    base, _, number = name.partition("_of_sampled")
+    known = _ACCOUNTANTS.get(f"{base}_of_sampled" if "_of_sampled" in name else name, name)
+    return known + (f" (release {number.strip('_')})" if number else "")
+
+
+def over_time(stated: PrivacyStatement, ledger: LedgerState | None) -> Part:
+    """Return the caps, and, where the ledger is at hand, what the blocks have spent by now."""
+    cap = stated.cap
+    held = (
+        f"All releases of all services together may cost a user at most ε = {cap.epsilon:g} at δ = {cap.delta:g} in "
+        "one block; the ledger refuses what does not fit, before anything is read."
+        if cap
+        else "The ledger caps what all releases of all services may cost a user in one block."
+    )
+    sentences = [held, f"Over a user's lifetime, all blocks together: {stated.lifetime}."]
+    if ledger is None:
+        sentences.append("The ledger is not at hand here, so what these blocks have spent by now is not shown.")
+        return Part("Over time", tuple(sentences))
+    sentences += [_lived(one.split, one.spent + one.held, one.delta) for one in ledger.lifetimes]
+    lost = ledger.attempts_lost
+    if lost:
+        sentences.append(f"{lost} attempts at releases from these blocks were cut off, and were charged all the same.")
+    return Part(
+        "Over time",
+        (*sentences, f"So stood the accounts of this version's blocks on {ledger.read_at:%Y-%m-%d %H:%M} UTC:"),
+        header=("block", "users", "cap ε", "spent ε", "held ε", "left ε", "used"),
+        rows=tuple(
+            (
+                account.block,
+                account.split,
+                *(f"{figure:.3g}" for figure in (account.cap.epsilon, account.spent, account.held, account.left)),
+                f"{account.used:.0%}",
+            )
+            for account in ledger.accounts
+        ),
+    )
+
+
+def _lived(split: str, epsilon: float, delta: float) -> str:
+    return f"A {split} user who was there in every block has spent ε = {epsilon:.3g} at δ = {delta:.2g} until now."
+
+
+def audited(stated: PrivacyStatement) -> Part:
+    """Return what tried to refute the claim: the bound, and how far the audit could see."""
+    found = stated.audited
+    if found is None:
+        return Part("Who tried to refute it", (f"{stated.audit[:1].upper()}{stated.audit[1:]}.",))
+    told = [
+        "Apart from the training, the mechanism ran on simulated people with far too much noise, and what it learnt "
+        f"was {'destroyed' if found.destroyed_by_noise else 'NOT destroyed'}: the noise is "
+        f"{'really there' if found.destroyed_by_noise else 'not what it should be'}."
+    ]
+    if found.steps_in_ledger is not None:
+        told.append(
+            f"{found.steps_in_ledger} steps are charged and {found.steps_in_optimizer} were counted by the optimizer."
+        )
+    bound, claim, ceiling = found.epsilon_lower_bound, found.epsilon_claimed, found.epsilon_ceiling
+    if bound is None or claim is None:
+        told.append("No canaries were inserted, so there is no lower bound on ε; the promise rests on the proof alone.")
+        return Part("Who tried to refute it", tuple(told))
+    told.append(
+        f"Into the training went {found.inserted} of {found.canaries} made-up users, each by the toss of a coin. From "
+        "the released model the audit guesses which: what it finds proves that a mechanism lost at least so much."
+    )
+    told.append("The claim stands." if bound <= claim else "THE CLAIM IS REFUTED: do not use this version.")
+    rows = [
+        ("what is claimed of the audited release alone", f"{claim:.3f}"),
+        (f"audit bound: at least, with {(found.confidence or 0):.1%} confidence", f"{bound:.3f}"),
+    ]
+    if ceiling is not None:
+        rows.append(("ceiling: what this audit would report were the claim exactly tight", f"{ceiling:.3f}"))
+    if found.one_run_lower_bound is not None:
+        rows.append(("bound in one run (Steinke, Nasr & Jagielski 2023)", f"{found.one_run_lower_bound:.3f}"))
+    if found.one_run_ceiling is not None:
+        rows.append(("ceiling of that bound", f"{found.one_run_ceiling:.3f}"))
+    return Part("Who tried to refute it", tuple(told), header=("", "ε"), rows=tuple(rows))
+
+
+def shown(stated: PrivacyStatement) -> Part:
+    """Return the joint clause."""
+    older = "This version is older than its joint clause; what holds is in the last but one point below."
+    return Part("What users are shown", (stated.joint or older,))
+
+
+def trusted(stated: PrivacyStatement) -> Part:
+    """Return who sees data as it is."""
+    return Part("Who still sees people's data as it is", (stated.trusted_zone or "See the first point below.",))
+
+
+def checked(document: VersionStatement) -> Part:
+    """Return the digests by which all of it is checked."""
+    return Part(
+        "How to check it",
+        (
+            "Each digest is SHA-256. The verdict names the statement, and a second person signed the verdict.",
+            *document.notes,
+        ),
+        header=("", ""),
+        rows=(
+            ("Statement", document.statement),
+            ("Verdict", document.verdict),
+            ("Model", document.model),
+            ("Ledger", document.privacy.ledger),
+            *((f"Release {one.mechanism}, {one.split}", one.release) for one in document.privacy.charged),
+        ),
+    )
+
+
+def _grade(epsilon: float) -> str:
+    if epsilon <= 1:
+        return "That is a strong promise, at most ε = 1"
+    if epsilon <= 10:
+        return "That is a moderate promise: strong begins at ε = 1, and above 10 there is little left"
+    return "That is a weak promise: above ε = 10 there is little left of one"
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return found
