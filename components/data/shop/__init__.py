@@ -47,7 +47,10 @@ def simulate(options: ShopOptions, shop: World) -> Iterator[pa.Table]:
 
 
 def truth(options: ShopOptions, shop: World, group: int = 0) -> np.ndarray:
-    """Return P(item | user), `(users, items)`, for the `group`-th two thousand users in the order of their names."""
+    """Return P(item | user), `(users, items)`, for the `group`-th two thousand users in the order of their names.
+
+    It is what a user's own taste says, before season and offers, and before some looks follow earlier ones.
+    """
     users = min(_USERS_AT_ONCE, options.users - group * _USERS_AT_ONCE)
     return draw_mixtures(users, _chance(options, group)) @ shop.tastes
 

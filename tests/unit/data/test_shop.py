@@ -13,6 +13,7 @@ from components.core import digest
 from components.core.errors import Misconfigured
 from components.core.params import Source
 from components.data.shop import VERSION, ShopOptions, simulate, truth, world
+from components.data.shop.tastes import draw_companions
 from components.data.sources import open_source
 
 OPTIONS = ShopOptions(users=3_000, items=500, days=90)
@@ -101,6 +102,48 @@ def test_what_users_buy_follows_their_own_taste_and_not_the_crowds(events: pa.Ta
     own = np.log(likely[users, items]).mean()
     crowd = np.log(likely.mean(axis=0)[items]).mean()
     assert own > crowd + 0.3
+
+
+def _bought(events: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows = events.filter(pc.equal(events["event"], "purchase"))
+    users, items = (
+        np.array([int(name.lstrip("I").rsplit("-")[-1]) for name in rows[column].to_pylist()])
+        for column in ("user", "item")
+    )
+    return users, rows["session"].to_numpy(), items
+
+
+def test_a_companion_is_of_the_same_line_and_the_popular_ones_come_more_often() -> None:
+    shop = world(ShopOptions(items=5_000))
+    line = shop.catalogue.line
+    largest = int(np.argmax(np.bincount(line)))
+    asked = np.full(20_000, np.flatnonzero(line == largest)[0])
+    drawn = draw_companions(shop, asked, np.random.default_rng(0))
+    assert (line[drawn] == largest).all()
+    every = np.arange(5_000)
+    assert (line[draw_companions(shop, every, np.random.default_rng(1))] == line).all()
+    counts = np.bincount(drawn, minlength=5_000)[line == largest]
+    assert counts.max() > 2 * len(drawn) / len(counts)
+
+
+def test_people_come_back_to_what_they_took_more_than_their_taste_alone_says(
+    events: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def repeated(table: pa.Table) -> float:
+        users, visits, items = _bought(table)
+        pairs = users * OPTIONS.items + items
+        return 1 - len(np.unique(pairs)) / len(np.unique(np.char.add(visits.astype(str), items.astype(str))))
+
+    with_habit = repeated(events)
+    monkeypatch.setattr("components.data.shop.visits._AGAIN", 0.0)
+    assert with_habit > repeated(pa.concat_tables(list(simulate(OPTIONS, world(OPTIONS))))) + 0.01
+
+
+def test_who_comes_more_often_takes_less_at_a_time(events: pa.Table) -> None:
+    users, visits, _ = _bought(events)
+    _, first, size = np.unique(visits.astype(str), return_index=True, return_counts=True)
+    often = np.bincount(users[first])[users[first]]
+    assert np.log(size[often >= 8]).mean() < np.log(size[often <= 2]).mean() - 0.1
 
 
 def test_offers_lower_a_price_and_sell_more(events: pa.Table) -> None:
