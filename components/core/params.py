@@ -115,6 +115,10 @@ class Training(Section):
     """δ is 1/(10 n⁻) by the lower bound of the noised count, and never above this."""
     ceiling: bool = True
     """Train without privacy too, for public sources only."""
+    audit: bool = True
+    """Canary users take part in every training, and the audit says what they prove."""
+    canaries: int = Field(1000, ge=100, le=1_000_000)
+    """Users that are nobody's, for whom coins are flipped; about half of them take part."""
     trials: dict[str, dict[str, list[dict[str, Any]]]] = {}
     """Tuning, by service and candidate: other values of the service's parameters, each a candidate that is charged."""
 
@@ -134,6 +138,8 @@ class Gates(Section):
     regression_tolerance: float = Field(0.01, ge=0)
     """How far the lower bound of the paired ndcg@100 difference to the champion may lie below zero."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    canaries: int = Field(1000, ge=0)
+    """Fewest canaries that must have tried to refute the claim; at 0 a training without an audit may pass."""
     bundle_megabytes: float = Field(256.0, gt=0)
     latency_milliseconds: float = Field(50.0, gt=0)
 

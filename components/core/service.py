@@ -15,6 +15,7 @@ from components.core.errors import Misconfigured
 from components.core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
+    from components.privacy.canaries import Canaries
     from components.privacy.release import Event
 
 
@@ -68,6 +69,7 @@ class Candidate(Protocol):
         intend: Callable[[int], None],
         out: Path,
         telemetry: Path | None = None,
+        canaries: Canaries | None = None,
         progress: Progress = no_progress,
     ) -> Event:
         """Run the mechanism on the private `rows`, write the bundle to the folder `out`, return what really ran.
@@ -79,6 +81,8 @@ class Candidate(Protocol):
             out: an empty folder, for what is released.
             telemetry: a folder of the trusted zone, of this plan and these rows alone: for `checkpoints/`, which go
                 once the release is settled, and for un-noised curves (`loss.json`, a list by step).
+            canaries: users that are nobody's, to be put beside the rows on columns of their own, of which nothing goes
+                into `out`; what was seen of them is told to `canaries.observe`. None where nothing is audited.
             progress: called with the steps done and their number.
         """
         ...

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from components.core.errors import GateNotMet
 from components.core.evidence import Record
 from components.core.params import Gates
-from components.core.records import GateResult, Interval, Verdict
+from components.core.records import Audit, GateResult, Interval, Verdict
 from components.evaluation.case import Case, digest_of, short, unusable, unusable_evaluation, unusable_statement
 
 
@@ -146,17 +146,37 @@ def _regression(params: Gates, case: Case) -> GateResult:
 
 def _audit(params: Gates, case: Case) -> GateResult:
     problem = unusable("the audit", case.audit, service=case.service, bundle=case.trained and case.trained.bundle)
-    value, passed = problem or "", False
-    if case.audit and not problem:
-        audit, trained = case.audit, case.trained
-        equal = audit.steps_in_ledger == audit.steps_in_optimizer
-        of_training = trained is not None and trained.steps in (None, audit.steps_in_optimizer)
-        passed = audit.destroyed_by_noise and equal and of_training
-        value = (
-            f"{'destroyed' if audit.destroyed_by_noise else 'not destroyed'} by noise; steps: ledger "
-            f"{audit.steps_in_ledger}, optimizer {audit.steps_in_optimizer}, training {trained and trained.steps}"
+    if problem or case.audit is None or case.trained is None:
+        return _result("audit", problem or "no bundle", "destroyed by noise, equal steps", False, case.audit)
+    audit, steps = case.audit, case.trained.steps
+    equal = audit.steps_in_ledger == audit.steps_in_optimizer and steps in (None, audit.steps_in_optimizer)
+    refuted, proved, limit = _canaries(params, audit)
+    values = [proved, f"{'destroyed' if audit.destroyed_by_noise else 'not destroyed'} by noise"]
+    if audit.steps_in_ledger is not None or audit.steps_in_optimizer is not None or steps is not None:
+        values += [f"steps: ledger {audit.steps_in_ledger}, optimizer {audit.steps_in_optimizer}, training {steps}"]
+        limit += ", equal steps"
+    passed = audit.destroyed_by_noise and equal and not refuted
+    return _result("audit", "; ".join(filter(None, values)), limit, passed, audit)
+
+
+def _canaries(params: Gates, audit: Audit) -> tuple[bool, str, str]:
+    """Return whether canaries refute the claim, or too few tried to; what they proved; and the limit."""
+    figures = (audit.epsilon_claimed, audit.epsilon_lower_bound, audit.one_run_lower_bound, audit.epsilon_ceiling)
+    claimed, lower, one_run, most = (math.nan if figure is None else figure for figure in figures)
+    destroyed = "destroyed by noise"
+    if not audit.canaries:
+        return (
+            params.canaries > 0,
+            "no canaries" if params.canaries else "",
+            (f"≥ {params.canaries} canaries, {destroyed}" if params.canaries else destroyed),
         )
-    return _result("audit", value, "destroyed by noise, equal steps", passed, case.audit)
+    proved = (
+        f"{audit.canaries} canaries prove ε ≥ {lower:.3g} (one-run bound {one_run:.3g}), "
+        f"and would prove {most:.3g} were the claim tight"
+    )
+    sound = audit.canaries >= params.canaries and lower <= claimed and one_run <= claimed  # no NaN is
+    wanted = f"≥ {params.canaries} canaries, " if audit.canaries < params.canaries else ""
+    return not sound, proved, f"{wanted}at most the claimed ε = {claimed:.3g}, {destroyed}"
 
 
 def _bundle_megabytes(params: Gates, case: Case) -> GateResult:

@@ -1,4 +1,6 @@
-"""Audit: the mechanism on simulated rows, with next to no noise and with far too much. It costs nothing."""
+"""Audit: what the canaries of a training prove, and the mechanism on simulated rows under next to no and far too much
+noise. It costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from components.core.files import atomic_path
 from components.core.progress import Progress, no_progress
 from components.core.records import Audit, Evaluation, Trained
 from components.core.service import Candidate, Service
+from components.stages.budget import Budget
 from components.stages.run import Run
 
 USERS, ITEMS = 2000, 200
@@ -29,9 +32,12 @@ _DRAWS = 20
 def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Audit]:
     """Audit the chosen candidate, and the floor, which may go instead."""
     from components.privacy.audit import audit as audit_release
+    from components.privacy.canaries import Observed
+    from components.privacy.lower_bounds import bounds
 
     service, params = run.service(name)
     chosen = Evaluation.read(run.evidence(name, "evaluate") / "test.json").chosen
+    delta = Budget.read(run.evidence(name, "train") / "budget.json").delta
     names = list(dict.fromkeys([service.floor.name, chosen]))
     found = {}
     with tempfile.TemporaryDirectory(dir=run.data) as scratch:
@@ -39,7 +45,10 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
         for done, candidate in enumerate(names):
             progress(done, len(names))
             trained = Trained.read(run.evidence(name, "train") / f"{candidate}.json")
-            key = digest.of_json([trained.digest, digest.of_modules([__name__, audit_release.__module__])])
+            seen = run.evidence(name, "train") / f"{candidate}-canaries.json"
+            observed = Observed.read(seen) if seen.exists() else None
+            modules = digest.of_modules([__name__, audit_release.__module__, bounds.__module__])
+            key = digest.of_json([trained.digest, observed and observed.digest, delta, modules])
             if known := run.records().find(Audit, key):
                 found[candidate] = known
                 continue
@@ -58,6 +67,8 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
                 settled=settled,
                 train=partial(simulated.score, mechanism),
                 without=partial(simulated.score_of_nobody, mechanism),
+                observed=observed,
+                delta=delta,
                 draws=1 if settled.intended > 1 else _DRAWS,  # many steps average by themselves, and take their time
             )
             run.records().keep(key, found[candidate])

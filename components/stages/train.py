@@ -14,6 +14,7 @@ from components.core.private import Private
 from components.core.progress import Progress, no_progress
 from components.core.records import Trained
 from components.core.service import Candidate, Service
+from components.privacy.canaries import Canaries, Observed
 from components.privacy.release import Event
 from components.stages.budget import Budget, Share
 from components.stages.dataset import dataset_of
@@ -68,12 +69,23 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
         budget.write(part / "budget.json")
         for one in trained:
             one.write(part / f"{one.candidate}.json")
+            if seen := observed(run, one):
+                seen.write(part / f"{one.candidate}-canaries.json")
     return tuple(trained)
 
 
 def telemetry(run: Run, name: str, key: str) -> Path:
     """Return the folder for un-noised curves and checkpoints of the release with this key: the trusted zone."""
     return run.reports / name / key[:16]
+
+
+def observed(run: Run, one: Trained) -> Observed | None:
+    """Return what was seen of the canaries of the release that made a bundle; None where there were none."""
+    return run.records().find(Observed, _observed_key(one.key, one.bundle))
+
+
+def _observed_key(key: str, bundle: str) -> str:
+    return digest.of_json(["canaries", key, bundle])
 
 
 def _fitted(
@@ -99,15 +111,29 @@ def _fitted(
         blocks=rows.blocks,
         split=cast(Any, rows.split),
     )
-    modules = digest.of_modules(candidate.modules)
+    modules, audited = digest.of_modules(candidate.modules), run.params.training.audit
+    if audited:  # a release without canaries is another one: it cannot be audited
+        modules = digest.of_json([modules, run.params.training.canaries])
     key = content_key(service=service.name, dataset=rows.digest, plan=plan, mechanism_digest=modules)
 
     aside = telemetry(run, service.name, key)
 
     def mechanism(value: Any, intend: Callable[[int], None], out: Path) -> Event:
-        return candidate.fit(
-            value, plan, catalogue, floor=floor, intend=intend, out=out, telemetry=aside, progress=progress
+        canaries = Canaries.flipped(run.params.training.canaries) if audited else None
+        ran = candidate.fit(
+            value,
+            plan,
+            catalogue,
+            floor=floor,
+            intend=intend,
+            out=out,
+            telemetry=aside,
+            canaries=canaries,
+            progress=progress,
         )
+        if canaries:  # before the release is settled: whatever is settled can be audited
+            run.records().keep(_observed_key(key, digest.of_path(out)), canaries.required())
+        return ran
 
     settled = once(ledger, release, key, rows, mechanism)
     shutil.rmtree(aside / "checkpoints", ignore_errors=True)

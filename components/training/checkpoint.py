@@ -27,6 +27,8 @@ class Checkpoint:
     plan: str
     module: dict[str, Any]
     optimizer: dict[str, Any]
+    watched: dict[str, Any] | None = None
+    """Canaries that took part, and what was seen of them."""
 
     def write(self, folder: Path) -> None:
         """Write it atomically; a reader sees the one before or this one."""

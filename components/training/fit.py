@@ -18,10 +18,12 @@ from torch.utils.data import DataLoader
 from components.core import digest
 from components.core.errors import BudgetExhausted, ContractBroken, Misconfigured
 from components.core.progress import Progress, no_progress
+from components.privacy.canaries import Canaries
 from components.privacy.engine import DPSGD
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
 from components.training import checkpoint
 from components.training.batches import Batches, poisson, shuffled
+from components.training.watched import Watched
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def fit(
     checkpoints: Path | None = None,
     checkpoint_every: int = 50,
     flags: PerformanceFlags | None = None,
+    canaries: Canaries | None = None,
     progress: Progress = no_progress,
 ) -> Fitted:
     """Train `module` in place on `rows`, one row a user.
@@ -66,6 +69,7 @@ def fit(
         checkpoints: a folder to resume from and to write to, of this plan and these rows alone.
         checkpoint_every: steps between two checkpoints.
         flags: how it is computed; they cannot change the guarantee.
+        canaries: users that are nobody's, to take part in a private training on a matrix, and to be told what was seen.
         progress: called with the steps done and their number.
 
     Raises:
@@ -76,37 +80,49 @@ def fit(
     if plan is not None:
         if intend is None or steps is not None or batch_size is not None:
             raise Misconfigured("A private training takes its schedule from the plan, and needs intend")
-        total, sample, identity = plan.steps, poisson(rows, plan.sample_rate), digest.of_json(plan.model_dump())
+        total, identity = plan.steps, digest.of_json(plan.model_dump())
     else:
         if steps is None or batch_size is None:
             raise Misconfigured("A training without a plan needs steps and batch_size")
-        total, sample, identity = steps, shuffled(rows, batch_size), "no plan"
+        total, identity = steps, "no plan"
     optimizer = module.configure_optimizers()
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise Misconfigured("configure_optimizers must return one optimizer", value=type(optimizer).__name__)
+    trained: torch.nn.Module = module
+    probe, watched = _probe(module, rows) if plan else None, None
+    if plan is not None and probe is not None and canaries is not None:
+        trained = watched = Watched(module, optimizer, canaries, plan)
+        probe = torch.nn.functional.pad(probe, (0, canaries.directions))
     before = checkpoint.read(checkpoints, identity) if checkpoints else None
     done = before.steps if before else 0
     if before:
         module.load_state_dict(before.module)
         optimizer.load_state_dict(before.optimizer)
+        if watched and before.watched:
+            watched.resume(before.watched)
+    rows = watched.rows(rows) if watched else rows
+    sample = poisson(rows, plan.sample_rate) if plan else shuffled(rows, batch_size or 1)
     with _quiet():
         stepper = (
             _Plain(module, optimizer)
-            if plan is None
-            else DPSGD(module, optimizer, plan, flags, probe=_probe(module, rows))
+            if plan is None or probe is None
+            else DPSGD(trained, optimizer, plan, flags, probe=probe)
         )
 
     def after_step(steps: int) -> None:
         progress(steps, total)
         if checkpoints and (steps % checkpoint_every == 0 or steps == total):
-            checkpoint.Checkpoint(steps, identity, module.state_dict(), optimizer.state_dict()).write(checkpoints)
+            seen = watched.seen() if watched else None
+            checkpoint.Checkpoint(steps, identity, module.state_dict(), optimizer.state_dict(), seen).write(checkpoints)
 
-    loop = _Loop(module, optimizer, stepper, intend or (lambda steps: None), lambda ran: after_step(done + ran))
+    loop = _Loop(trained, optimizer, stepper, intend or (lambda steps: None), lambda ran: after_step(done + ran))
     try:
         _run(loop, Batches(rows, sample, total - done), flags)
     finally:
         stepper.detach()
-    if not all(torch.isfinite(parameter).all() for parameter in module.parameters()):
+    if watched:
+        watched.end()
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters()):
         raise ContractBroken("What the training learnt is not finite", next_step="Lower the learning rate.")
     return Fitted(steps=stepper.steps, resumed_from=done, losses=tuple(loop.losses))
 
@@ -148,7 +164,7 @@ class _Loop(lightning.LightningModule):
 
     def __init__(
         self,
-        module: lightning.LightningModule,
+        module: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         stepper: DPSGD | _Plain,
         intend: Callable[[int], None],

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from components.core import digest
 from components.core.files import write_bytes
 from components.core.progress import Progress, no_progress
+from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event, SampledGaussian
 from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
@@ -90,6 +91,7 @@ def train(
     plan: PrivacyPlan | None,
     intend: Callable[[int], None] | None = None,
     checkpoints: Path | None = None,
+    canaries: Canaries | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Bundle, Fitted]:
     """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling."""
@@ -97,7 +99,16 @@ def train(
 
     module = network(columns, columns.total(floor.popularity.astype(np.float64)), params)
     schedule = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
-    fitted = fit(module, counted, plan=plan, intend=intend, checkpoints=checkpoints, progress=progress, **schedule)
+    fitted = fit(
+        module,
+        counted,
+        plan=plan,
+        intend=intend,
+        checkpoints=checkpoints,
+        canaries=canaries,
+        progress=progress,
+        **schedule,
+    )
     arrays: Arrays = {
         "popularity": floor.arrays["popularity"],
         "column": columns.of_item.astype(np.int32),
@@ -123,7 +134,7 @@ class Autoencoder:
 
     name = "autoencoder"
     personal = True
-    share = 0.2
+    share = 0.1
     modules = (
         __name__,
         "components.services.recommend.data",
@@ -131,8 +142,10 @@ class Autoencoder:
         "components.services.recommend.columns",
         "components.services.recommend.model",
         "components.training.fit",
+        "components.training.watched",
         "components.training.batches",
         "components.training.checkpoint",
+        "components.privacy.canaries",
         "components.privacy.engine",
         "components.privacy.clipping.book_keeping",
         "components.privacy.clipping.by_opacus",
@@ -177,6 +190,7 @@ class Autoencoder:
         intend: Callable[[int], None],
         out: Path,
         telemetry: Path | None = None,
+        canaries: Canaries | None = None,
         progress: Progress = no_progress,
     ) -> Event:
         """Train under the plan and write the bundle."""
@@ -193,6 +207,7 @@ class Autoencoder:
             plan=plan.privacy,
             intend=intend,
             checkpoints=telemetry and telemetry / "checkpoints",
+            canaries=canaries,
             progress=progress,
         )
         if telemetry is not None:

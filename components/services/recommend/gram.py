@@ -27,6 +27,7 @@ from scipy import sparse
 from components.core import digest
 from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
+from components.privacy.canaries import Canaries
 from components.privacy.release import Gaussian
 from components.services.recommend import lifts
 from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
@@ -125,6 +126,7 @@ class Gram:
         "components.services.recommend.bundle",
         "components.services.recommend.columns",
         "components.services.recommend.lifts",
+        "components.privacy.canaries",
         "components.privacy.mechanisms",
     )
 
@@ -154,6 +156,7 @@ class Gram:
         intend: Callable[[int], None],
         out: Path,
         telemetry: Path | None = None,
+        canaries: Canaries | None = None,
         progress: Progress = no_progress,
     ) -> Gaussian:
         """Release the Gram matrix and write the bundle."""
@@ -161,9 +164,13 @@ class Gram:
         columns = partition(
             catalogue, known.popularity.astype(np.float64), limit=plan.columns, enough=plan.enough_categories
         )
-        vector = as_vector(statistic(columns.count(rows.matrix)))
+        counted = columns.count(rows.matrix)
+        gram = statistic(canaries.as_pairs(counted) if canaries else counted)
         intend(1)
-        noised = as_matrix(mechanisms.noised_sum(vector, plan.sensitivity, plan.noise_multiplier), len(columns))
+        noised = as_matrix(mechanisms.noised_sum(as_vector(gram), plan.sensitivity, plan.noise_multiplier), len(gram))
+        if canaries:
+            canaries.observe(np.sqrt(2) * canaries.in_pairs(noised) / plan.sensitivity)
+            noised = noised[: len(columns), : len(columns)]
         sigma = plan.sensitivity * plan.noise_multiplier
         write_bundle(out, bundle_of(noised, sigma, columns, known, plan.params))
         return plan.event

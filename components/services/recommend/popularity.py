@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
+from components.privacy.canaries import Canaries
 from components.privacy.release import Gaussian
 from components.services.recommend.bundle import Bundle, Config, write_bundle
 from components.services.recommend.data import Catalogue, Matrix, Rows
@@ -59,11 +60,12 @@ class Popularity:
 
     name = "popularity"
     personal = False
-    share = 0.05
+    share = 0.1
     modules = (
         __name__,
         "components.services.recommend.data",
         "components.services.recommend.bundle",
+        "components.privacy.canaries",
         "components.privacy.mechanisms",
     )
 
@@ -85,11 +87,16 @@ class Popularity:
         intend: Callable[[int], None],
         out: Path,
         telemetry: Path | None = None,
+        canaries: Canaries | None = None,
         progress: Progress = no_progress,
     ) -> Gaussian:
         """Release popularity and write the bundle."""
         intend(1)
-        noised = mechanisms.noised_sum(statistic(rows.matrix), plan.sensitivity, plan.noise_multiplier)
+        vector = statistic(canaries.as_items(rows.matrix) if canaries else rows.matrix)
+        noised = mechanisms.noised_sum(vector, plan.sensitivity, plan.noise_multiplier)
+        noised, reserved = np.split(noised, [len(catalogue)])
+        if canaries:
+            canaries.observe(reserved / plan.sensitivity)
         popularity = shares(noised, plan.sensitivity * plan.noise_multiplier).astype(np.float32)
         write_bundle(out, Bundle(Config(kind="popularity"), {"popularity": popularity}, catalogue))
         return plan.event

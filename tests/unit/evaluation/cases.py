@@ -71,7 +71,21 @@ EVALUATION = Evaluation(
     release="e" * 64,
     ledger=LEDGER,
 )
-AUDIT = Audit(service="toy", bundle=BUNDLE, steps_in_ledger=300, steps_in_optimizer=300, destroyed_by_noise=True)
+CANARIES = {
+    "epsilon_claimed": 2.0,
+    "delta": 1e-6,
+    "epsilon_lower_bound": 1.6,
+    "epsilon_ceiling": 1.7,
+    "one_run_lower_bound": 0.2,
+    "one_run_ceiling": 0.3,
+    "confidence": 0.999,
+    "canaries": 1000,
+    "inserted": 511,
+    "estimator": "gaussian",
+}
+AUDIT = Audit(
+    service="toy", bundle=BUNDLE, steps_in_ledger=300, steps_in_optimizer=300, destroyed_by_noise=True, **CANARIES
+)
 GOOD = Case(
     service="toy",
     candidate="deep",
@@ -105,7 +119,7 @@ def floor_case() -> Case:
     trained = TRAINED.model_copy(
         update={"candidate": "common", "personal": False, "bundle": FLOOR, "release": "p" * 64, "steps": None}
     )
-    audit = Audit(service="toy", bundle=FLOOR, steps_in_ledger=1, steps_in_optimizer=1, destroyed_by_noise=True)
+    audit = AUDIT.model_copy(update={"bundle": FLOOR, "steps_in_ledger": None, "steps_in_optimizer": None})
     turned = EVALUATION.model_copy(
         update={"chosen": "common", "paired": {"champion": EVALUATION.paired["floor/champion"]}}
     )

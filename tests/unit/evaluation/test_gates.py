@@ -96,6 +96,9 @@ def test_evidence_of_something_else_fails_the_gates_that_read_it(case, gates):
         (changed(GOOD, "statement", delta=NAN), {"epsilon", "delta"}),
         (changed(GOOD, "statement", epsilon=float("inf")), {"epsilon", "delta"}),
         (changed(GOOD, "audit", details={"score": NAN}), {"audit"}),
+        (changed(GOOD, "audit", epsilon_lower_bound=NAN), {"audit"}),
+        (changed(GOOD, "audit", epsilon_claimed=None), {"audit"}),
+        (changed(GOOD, "audit", one_run_lower_bound=None), {"audit"}),
         (replace(GOOD, megabytes=NAN), {"bundle_megabytes"}),
         (replace(GOOD, latency=NAN), {"latency_milliseconds"}),
         (replace(GOOD, latency=-1.0), {"latency_milliseconds"}),
@@ -116,6 +119,10 @@ def test_what_is_not_a_number_or_cannot_be_fails_and_still_leaves_a_record(case,
         (changed(GOOD, "statement", epsilon=3.0001), {"epsilon"}),
         (changed(GOOD, "statement", delta=1.1e-5), {"delta"}),
         (changed(GOOD, "audit", destroyed_by_noise=False), {"audit"}),
+        (changed(GOOD, "audit", epsilon_lower_bound=2.01), {"audit"}),
+        (changed(GOOD, "audit", one_run_lower_bound=2.01), {"audit"}),
+        (changed(GOOD, "audit", canaries=999), {"audit"}),
+        (changed(GOOD, "audit", canaries=0), {"audit"}),
         (replace(GOOD, megabytes=256.1), {"bundle_megabytes"}),
         (replace(GOOD, latency=50.1), {"latency_milliseconds"}),
     ],
@@ -199,3 +206,29 @@ def test_a_verdict_that_says_passed_over_a_failed_or_a_missing_gate_is_refused()
         require_passed(refused.model_copy(update={"passed": True}))
     with pytest.raises(GateNotMet, match="not judged"):
         require_passed(judge(params=PARAMS, case=GOOD).model_copy(update={"gates": ()}))
+
+
+def audit_gate(case, **limits):
+    verdict = judge(params=PARAMS.model_copy(update=limits), case=case)
+    return next(gate for gate in verdict.gates if gate.gate == "audit")
+
+
+def test_the_audit_gate_says_what_the_canaries_proved_and_what_they_could_have():
+    gate = audit_gate(GOOD)
+    assert gate.passed
+    assert gate.value.startswith("1000 canaries prove ε ≥ 1.6 (one-run bound 0.2), and would prove 1.7 were the claim")
+    assert gate.limit == "at most the claimed ε = 2, destroyed by noise, equal steps"
+
+
+def test_the_audit_gate_speaks_of_steps_only_where_there_are_steps():
+    gate = audit_gate(floor_case())
+    assert gate.passed
+    assert "steps" not in gate.value + gate.limit
+    assert "None" not in gate.value
+
+
+def test_a_training_without_canaries_passes_only_where_none_are_asked_for():
+    bare = changed(GOOD, "audit", canaries=0, epsilon_lower_bound=None, epsilon_claimed=None)
+    assert "no canaries" in audit_gate(bare).value
+    assert not audit_gate(bare).passed
+    assert audit_gate(bare, canaries=0).passed

@@ -19,6 +19,7 @@ from components.stages.gate import require_passed, sentence
 from components.stages.run import Run
 from components.stages.split import split
 from components.stages.train import train
+from tests.unit.evaluation.cases import CANARIES
 from tests.unit.stages.conftest import but
 from tests.unit.stages.toy import SERVICE
 
@@ -37,7 +38,12 @@ def audited(evaluated: Run) -> Run:
     for name in SERVICE.candidates:
         trained = Trained.read(evaluated.evidence("toy", "train") / f"{name}.json")
         Audit(
-            service="toy", bundle=trained.bundle, steps_in_ledger=None, steps_in_optimizer=None, destroyed_by_noise=True
+            service="toy",
+            bundle=trained.bundle,
+            steps_in_ledger=None,
+            steps_in_optimizer=None,
+            destroyed_by_noise=True,
+            **CANARIES,
         ).write(evaluated.evidence("toy", "audit") / f"{name}.json")
     return evaluated
 

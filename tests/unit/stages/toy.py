@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from components.core.service import Metric, Service
+from components.privacy.canaries import Canaries
 from components.privacy.mechanisms import noised_sum
 from components.privacy.release import Gaussian
 
@@ -51,10 +52,24 @@ class Toy:
         return plan.model_copy(update={"noise_multiplier": noise_multiplier})
 
     def fit(
-        self, rows: np.ndarray, plan: ToyPlan, catalogue: Any, *, intend: Callable[[int], None], out: Path, **_: Any
+        self,
+        rows: np.ndarray,
+        plan: ToyPlan,
+        catalogue: Any,
+        *,
+        intend: Callable[[int], None],
+        out: Path,
+        canaries: Canaries | None = None,
+        **_: Any,
     ) -> Gaussian:
         intend(1)
-        noised = float(noised_sum(np.array([rows.sum()]), plan.sensitivity, plan.noise_multiplier)[0])
+        if canaries:
+            reserved = canaries.as_items(np.zeros((1, 1))).sum(axis=0)[1:] * plan.sensitivity
+            noisy = noised_sum(np.concatenate([[rows.sum()], reserved]), plan.sensitivity, plan.noise_multiplier)
+            canaries.observe(noisy[1:] / plan.sensitivity)
+        else:
+            noisy = noised_sum(np.array([rows.sum()]), plan.sensitivity, plan.noise_multiplier)
+        noised = float(noisy[0])
         nearness = max(0.0, 1 - abs(noised / plan.population - 1))
         (out / "number").write_text(repr(nearness if self.personal else nearness / 2))
         return plan.event

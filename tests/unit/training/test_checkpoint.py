@@ -90,7 +90,8 @@ def test_the_noise_after_a_resume_is_not_the_noise_before(tmp_path):
 def test_a_checkpoint_holds_no_generator_and_no_noise(tmp_path):
     crashed(tmp_path, Intents())
     raw = torch.load(tmp_path / checkpoint.NAME, weights_only=True)
-    assert set(raw) == {"steps", "plan", "module", "optimizer"}
+    assert set(raw) == {"steps", "plan", "module", "optimizer", "watched"}
+    assert raw["watched"] is None
 
 
 def test_a_finished_training_resumes_to_nothing(tmp_path):
