@@ -110,7 +110,8 @@ def burn_down_table(accounts: Sequence[Account]) -> str:
 def plot_burn_down(points: Sequence[Point], out: Path) -> tuple[Path, Path]:
     """Draw one panel a split, one line a block, to `out/burndown.png`; the same as `out/burndown.csv`.
 
-    Each line ends in its block's name and in ε; where there are many, the ones with the least left are named.
+    Each line ends in the name of its block, or of all blocks that were always read together, in what is left of it, and
+    in ε; where there are many, the ones with the least left are named.
     """
     splits = [split for split in SPLITS if any(point.split == split for point in points)] or ["train"]
     figure = Figure(figsize=(7.6, 0.5 + 2.1 * len(splits)), layout="constrained")
@@ -124,43 +125,48 @@ def plot_burn_down(points: Sequence[Point], out: Path) -> tuple[Path, Path]:
 
 
 def _panel(axis: Axes, split: str, points: Sequence[Point]) -> None:
-    lines = dict[str, list[Point]]()
-    for point in points:
-        lines.setdefault(point.block, []).append(point)
+    lines = _lines(points)
     last = max((point.number for point in points), default=1)
-    newest_first = sorted(lines, reverse=True)
-    fullest = sorted(newest_first, key=lambda block: round(lines[block][-1].left, 6))[:MOST_LINES]
-    for block, line in lines.items():
-        colour = _COLOURS[fullest.index(block)] if block in fullest else OTHER
+    newest_first = list(lines)[::-1]
+    named = sorted(newest_first, key=lambda line: round(lines[line][-1].left, 6))[:MOST_LINES]
+    for name, line in lines.items():
+        colour = _COLOURS[named.index(name)] if name in named else OTHER
         x, y = [point.number for point in line], [100 * point.left for point in line]
-        style: dict[str, Any] = {"linewidth": 1.8} if block in fullest else {"linewidth": 0.8, "alpha": 0.5}
+        style: dict[str, Any] = {"linewidth": 1.8} if name in named else {"linewidth": 0.8, "alpha": 0.5}
         axis.step(x, y, where="post", color=colour, **style)
         axis.plot([x[-1], last], [y[-1], y[-1]], ":", color=colour, linewidth=0.8)  # to its name
         if line[-1].held:
             axis.plot([line[-1].number], [y[-1]], "o", color=colour, markersize=4, markerfacecolor="white")
     axis.axhline(0, color=LIMIT, linewidth=1.2)
-    ends = _apart([100 * lines[block][-1].left for block in fullest], 12.0)
-    for block, place in zip(fullest, ends, strict=True):
-        end, colour = lines[block][-1], _COLOURS[fullest.index(block)]
-        text = f"{block}: ε {end.epsilon:.2g} of {end.cap:g}"
-        axis.annotate(
-            text,
-            (last, place),
-            (6, 0),
-            textcoords="offset points",
-            color=colour,
-            fontsize=8,
-            va="center",
-            annotation_clip=False,
-        )
-    more = len(lines) - len(fullest)
-    title = f"{split}: what is left of each account" + (f" ({more} more blocks in grey)" if more else "")
+    ends = _apart([100 * lines[name][-1].left for name in named], 12.0)
+    for name, place, colour in zip(named, ends, _COLOURS, strict=False):
+        end = lines[name][-1]
+        text = f"{name}: {end.left:.0%}, ε {end.epsilon:.2g} of {end.cap:g}"
+        at: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "annotation_clip": False}
+        axis.annotate(text, (last, place), color=colour, fontsize=8, va="center", **at)
+    more = len(lines) - len(named)
+    title = f"{split}: what is left of each account" + (f" ({more} more in grey)" if more else "")
     axis.set_title(title, fontsize=10, loc="left")
     axis.set_ylim(-4, 104)
     axis.set_yticks([0, 50, 100], ["0%", "50%", "100%"])
     axis.set_xlim(0, last * 1.02)
     axis.locator_params(axis="x", integer=True)
     tidy(axis)
+
+
+def _lines(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """Return the points of each block by its name, in the order of the blocks; blocks that are alike are one line."""
+    blocks = dict[str, list[Point]]()
+    for point in sorted(points, key=lambda point: (point.block, point.number)):
+        blocks.setdefault(point.block, []).append(point)
+    alike = dict[object, list[str]]()
+    for block, line in blocks.items():
+        alike.setdefault(tuple((one.number, round(one.left, 9), one.cap) for one in line), []).append(block)
+    return {_named(names): blocks[names[0]] for names in alike.values()}
+
+
+def _named(blocks: Sequence[str]) -> str:
+    return ", ".join(blocks) if len(blocks) < 3 else f"{blocks[0]} … {blocks[-1]} ({len(blocks)})"
 
 
 def _apart(places: Sequence[float], least: float) -> list[float]:

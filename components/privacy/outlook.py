@@ -12,6 +12,7 @@ from functools import partial
 
 from components.core.errors import Misconfigured, Refused
 from components.core.params import Cap
+from components.core.records import SPLITS
 from components.privacy import accounting
 from components.privacy.accounts import LIFETIME, Account, Hold, open_account, steps_of, with_steps
 from components.privacy.release import Event
@@ -122,7 +123,7 @@ def lifetimes(
     """
     held = {account.split: account for account in accounts if account.block == LIFETIME}
     found = []
-    for split in sorted({account.split for account in accounts}):
+    for split in sorted({account.split for account in accounts}, key=SPLITS.index):
         opened = split in held
         account = held.get(split) or balanced(open_account(LIFETIME, split, lifetime_cap or cap), holds)
         found.append(Lifetime(account, bounded=opened or lifetime_cap is not None, opened=opened))

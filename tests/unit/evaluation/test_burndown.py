@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from components.core.params import Cap
-from components.evaluation.burndown import MOST_LINES, MOST_ROWS, Point, burn_down, burn_down_table, plot_burn_down
+from components.evaluation.burndown import (
+    MOST_LINES,
+    MOST_ROWS,
+    Point,
+    _apart,
+    _lines,
+    burn_down,
+    burn_down_table,
+    plot_burn_down,
+)
 from components.privacy.ledger import Ledger
 from components.privacy.release import Gaussian
 from tests.unit.privacy.builders import CAP, STEPS, balance, open_ledger, private, release_of
@@ -125,3 +134,20 @@ def test_an_account_with_a_cap_of_its_own_is_measured_by_it(tmp_path: Path) -> N
     [_, point] = points_of(small, "2000Q4")
     assert point.cap == 5
     assert point.left == pytest.approx(small.accounts()[0].rdp_left / small.accounts()[0].rdp_cap)
+
+
+def test_blocks_that_were_always_read_together_are_one_line(ledger: Ledger) -> None:
+    charge(ledger, "a", STEPS, "2000Q4", "2001Q1", "2001Q2")
+    charge(ledger, "b", STEPS, "2001Q3", "2001Q4")
+    charge(ledger, "c", STEPS, "2002Q1")
+    lines = _lines(burn_down(ledger.accounts(), ledger.holds()))
+    assert list(lines) == ["2000Q4 … 2001Q2 (3)", "2001Q3, 2001Q4", "2002Q1"]
+    assert [line[-1].number for line in lines.values()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("places", [[], [3.0], [10.0, 11.0, 90.0], [97.0, 98.0, 99.0], [0.0] * 6])
+def test_names_stand_apart_in_their_order_and_not_above_the_panel(places: list[float]) -> None:
+    moved = _apart(places, 12.0)
+    assert all(after - before >= 12.0 - 1e-9 for before, after in pairwise(moved))
+    assert all(place <= 100 for place in moved)
+    assert len(moved) == len(places)
