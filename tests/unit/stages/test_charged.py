@@ -21,10 +21,11 @@ from components.services.recommend import SERVICE as RECOMMEND
 from components.stages import gate as gates
 from components.stages.audit import audit
 from components.stages.evaluate import evaluate
+from components.stages.rows import counted
 from components.stages.run import Run
 from components.stages.split import split
-from components.stages.train import train
-from tests.unit.stages.conftest import CHECKOUT, but
+from components.stages.train import observed, train
+from tests.unit.stages.conftest import CHECKOUT, USERS, but
 from tests.unit.stages.toy import SERVICE, Toy, ToyParams
 
 SHOP = {"kind": "shop", "public": True, "users": 1200, "items": 100, "seed": 3}
@@ -84,6 +85,18 @@ def test_audit_and_gate_read_what_is_released_and_what_is_simulated_and_charge_n
     audit(divided, "toy")
     gates.gate(divided, "toy")
     assert divided.ledger().head == head
+
+
+def test_canaries_take_part_and_cost_nothing(divided: Run) -> None:
+    for audited in (True, False):
+        trained = train(but(divided, training={"audit": audited}), "toy")
+        assert all((observed(divided, one) is not None) == audited for one in trained)
+    releases = [hold.release for hold in divided.ledger().holds() if hold.release.service == "toy"]
+    with_them, without = releases[:3], releases[3:]
+    assert [one.event for one in with_them] == [one.event for one in without]
+    assert [one.sensitivity for one in with_them] == [one.sensitivity for one in without]
+    users = counted(divided, "train")[0].noised
+    assert users == pytest.approx(0.8 * USERS, abs=150)  # they are none of those that are counted
 
 
 def test_the_count_is_made_once_for_all_services_and_each_service_is_charged_its_own(divided: Run) -> None:
