@@ -71,9 +71,14 @@ class Canaries:
         self.observed: Observed | None = None
 
     @classmethod
-    def flipped(cls, users: int, *, cohort: int = COHORT) -> Self:
-        """Return `users` canaries, half of them alone and half in cohorts, after one fair coin for each direction."""
-        cohorts = users // 2 // cohort
+    def flipped(cls, users: int, *, cohort: int = COHORT, alone: int | None = None) -> Self:
+        """Return `users` canaries after one fair coin for each direction.
+
+        Args:
+            cohort: users of a cohort.
+            alone: how many stand alone at least: half of them unless said otherwise.
+        """
+        cohorts = (users - (users - users // 2 if alone is None else alone)) // cohort
         sizes = np.concatenate([np.ones(users - cohorts * cohort, dtype=np.int64), np.full(cohorts, cohort)])
         return cls(sizes, np.frombuffer(os.urandom(len(sizes)), dtype=np.uint8) < 128)
 

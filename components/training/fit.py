@@ -91,6 +91,8 @@ def fit(
     trained: torch.nn.Module = module
     probe, watched = _probe(module, rows) if plan else None, None
     if plan is not None and probe is not None and canaries is not None:
+        if not hasattr(rows, "shape"):
+            raise Misconfigured("A training with canaries needs rows in a matrix", value=type(rows).__name__)
         trained = watched = Watched(module, optimizer, canaries, plan)
         probe = torch.nn.functional.pad(probe, (0, canaries.directions))
     before = checkpoint.read(checkpoints, identity) if checkpoints else None
