@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy.optimize import brentq
 from scipy.special import gammaln, log_ndtr, logsumexp
 
@@ -119,27 +120,26 @@ def rdp_budget_at(order: int, epsilon: float, delta: float) -> float:
     return epsilon - _conversion(order, delta)
 
 
+@lru_cache(maxsize=256)
 def prv_epsilon(event: SampledGaussian, delta: float) -> tuple[float, float]:
     """Return the ε of `event` by Opacus' privacy random variables, and their own error bound (Gopi et al. 2021).
 
     An implementation that shares no code with the PLD: numerical composition by FFT over another discretisation.
 
     Raises:
-        Refused: it has no answer for this event (it needs a sample rate below 1, and fails at extremes).
+        Refused: it has no answer for this event (it fails at extremes).
     """
     from opacus.accountants.analysis import prv
 
     no_figure = Refused(
         "The PRV accountant has no figure for this event",
         value=event,
-        next_step="Choose a sample rate below 1, and a noise multiplier and steps that are less extreme.",
+        next_step="Choose a noise multiplier, a sample rate and steps that are less extreme.",
     )
-    if event.sample_rate == 1:
-        raise no_figure
     epsilon_error, delta_error = 0.01, delta / 1000
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the orders of the RDP bound that sizes the grid
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # about the orders of the RDP bound that sizes the grid, and log(1 - q)
             variable = prv.PoissonSubsampledGaussianPRV(event.sample_rate, event.noise_multiplier)
             reach = prv.compute_safe_domain_size([variable], [event.steps], epsilon_error, delta_error)
             mesh = epsilon_error / math.sqrt(event.steps * math.log(12 / delta_error) / 2)

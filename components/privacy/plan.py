@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from components.core.errors import BudgetExhausted, Misconfigured, Refused
 from components.privacy import accounting
@@ -32,12 +32,38 @@ class PrivacyPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    delta: float = Field(gt=0, lt=1)
-    noise_multiplier: float = Field(gt=0)
-    sample_rate: float = Field(gt=0, le=1)
-    max_grad_norm: float = Field(gt=0)
-    steps: int = Field(ge=1)
-    expected_batch_size: float = Field(gt=0)
+    delta: float
+    noise_multiplier: float
+    sample_rate: float
+    max_grad_norm: float
+    steps: int
+    expected_batch_size: float
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        """Refuse what has no guarantee.
+
+        Raises:
+            Misconfigured: in one sentence, whatever makes the plan.
+        """
+        if not self.noise_multiplier > 0:
+            raise Misconfigured(
+                "A training without noise protects nobody, so that no ε can be claimed for it",
+                value=f"noise_multiplier = {self.noise_multiplier:g}",
+                limit="more than 0",
+                next_step="Calibrate the plan to an ε, or train a ceiling without a plan.",
+            )
+        if not 0 < self.sample_rate <= 1:
+            raise Misconfigured(
+                "A sample rate is the probability with which a user enters a step",
+                value=f"sample_rate = {self.sample_rate:g}",
+                limit="more than 0, at most 1",
+            )
+        _require_delta(self.delta, 1.0)
+        _require_positive(
+            max_grad_norm=self.max_grad_norm, steps=self.steps, expected_batch_size=self.expected_batch_size
+        )
+        return self
 
     @property
     def event(self) -> SampledGaussian:
@@ -63,20 +89,33 @@ class PrivacyPlan(BaseModel):
     ) -> Self:
         """Return the plan with the least noise whose ε at `delta`, by PLD, is at most `epsilon`.
 
+        Where everyone is in every step (q = 1), σ is the analytic Gaussian's. In either case Opacus' PRV computes the
+        ε again, and the plan is refused where it comes to another figure (`accounting.cross_check`).
+
         Args:
-            delta: the δ of the guarantee.
+            delta: the δ of the guarantee; at most 1 in 10 times `population`, since with probability δ anything goes.
             population: lower bound of the users (public). q is `expected_batch_size` ÷ `population`, at most 1.
             expected_batch_size: users that a step is normalised by.
             steps: noisy steps.
             max_grad_norm: L2 bound of one user's gradient.
             epsilon, mu: the target; give one. μ stands for the ε of a Gaussian mechanism with that μ at `delta`.
+
+        Raises:
+            Misconfigured: a figure is out of its range; nothing was read and nothing is spent.
+            Refused: no noise is enough, or the accountants do not agree.
         """
         if (epsilon is None) == (mu is None):
             raise Misconfigured("A plan is calibrated to epsilon or to mu", limit="exactly one of the two")
+        given = {"epsilon": epsilon} if mu is None else {"mu": mu}
+        _require_positive(
+            **given, population=population, expected_batch_size=expected_batch_size, steps=steps,
+            max_grad_norm=max_grad_norm,
+        )  # fmt: skip
+        _require_delta(delta, 1 / (10 * population))
         target = accounting.gaussian_epsilon(mu, delta) if mu is not None else epsilon
         assert target is not None
         rate = min(1.0, expected_batch_size / population)
-        return cls(
+        plan = cls(
             delta=delta,
             noise_multiplier=least_noise(target, delta=delta, sample_rate=rate, steps=steps),
             sample_rate=rate,
@@ -84,6 +123,8 @@ class PrivacyPlan(BaseModel):
             steps=steps,
             expected_batch_size=expected_batch_size,
         )
+        accounting.cross_check(plan.event, delta)
+        return plan
 
 
 class PerformanceFlags(BaseModel):
@@ -122,10 +163,14 @@ def least_noise(epsilon: float, *, delta: float, sample_rate: float, steps: int)
         Refused: no σ up to 10⁶ is enough.
     """
 
+    if sample_rate == 1:  # the analytic Gaussian mechanism; rounding goes to the safe side
+        return math.sqrt(steps) / accounting.gaussian_mu(epsilon, delta) * (1 + 1e-9)
+    grid = accounting.COARSE if epsilon >= 0.5 else accounting.FINE  # its error grows with steps, not with ε
+
     def cost(sigma: float) -> float:
         event = SampledGaussian(noise_multiplier=sigma, sample_rate=sample_rate, steps=steps)
         try:
-            return accounting.epsilon_of([event], delta, grid=accounting.COARSE)
+            return accounting.epsilon_of([event], delta, grid=grid)
         except Refused:
             return math.inf  # a loss that is too large for a figure is too large for the target
 
@@ -197,3 +242,19 @@ def allocate(
             next_step="Raise training.epsilon, or take candidates out.",
         )
     return best
+
+
+def _require_positive(**figures: float | None) -> None:
+    for name, figure in figures.items():
+        if figure is None or not (0 < figure < math.inf):
+            raise Misconfigured(f"A plan needs {name} to be positive and finite", value=figure, limit="more than 0")
+
+
+def _require_delta(delta: float, limit: float) -> None:
+    if not (0 < delta < 1 and delta <= limit * (1 + 1e-9)):
+        raise Misconfigured(
+            "A plan's δ must be positive and well below one in the number of users",
+            value=f"δ = {delta:g}",
+            limit=f"δ = {limit:.3g}",
+            next_step="Lower delta: with probability δ the guarantee may fail for someone.",
+        )

@@ -113,6 +113,7 @@ def test_rdp_reports_a_little_more_than_pld():
         DP_SGD,
         SampledGaussian(noise_multiplier=6.0, sample_rate=0.04, steps=600),
         SampledGaussian(noise_multiplier=30.0, sample_rate=0.04, steps=600),
+        SampledGaussian(noise_multiplier=4.0, sample_rate=1.0, steps=5),
     ],
 )
 def test_two_accountants_that_share_no_code_agree(event):
@@ -129,13 +130,7 @@ def test_accountants_that_disagree_refuse(monkeypatch):
         accounting.cross_check(DP_SGD, 1e-6)
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        SampledGaussian(noise_multiplier=1.0, sample_rate=1.0, steps=5),
-        SampledGaussian(noise_multiplier=0.01, sample_rate=0.5, steps=10_000),
-    ],
-)
-def test_an_event_that_prv_has_no_figure_for_is_refused(event):
+def test_an_event_that_prv_has_no_figure_for_is_refused():
+    event = SampledGaussian(noise_multiplier=0.01, sample_rate=0.5, steps=10_000)
     with np.errstate(all="ignore"), pytest.raises(Refused, match="no figure"):
         accounting.prv_epsilon(event, 1e-6)

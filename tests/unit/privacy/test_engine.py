@@ -5,12 +5,15 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from scipy import stats
 from torch import Tensor, nn
 
-from components.core.errors import ContractBroken
+from components.core.errors import ContractBroken, Misconfigured
 from components.privacy import engine, randomness
 from components.privacy.engine import DPSGD, poisson_sample, require_rows_apart
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
+from tests.unit.privacy.builders import balance, open_ledger, private, release_of, verbs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")
 
@@ -101,7 +104,9 @@ def moved(module, step):
     return [old - new.detach() for old, new in zip(before, module.parameters(), strict=True)]
 
 
-@pytest.mark.parametrize("flags", [{}, {"grad_sample_mode": "hooks"}, {"physical_batch_size": 7}])
+@pytest.mark.parametrize(
+    "flags", [{}, {"grad_sample_mode": "ghost"}, {"grad_sample_mode": "hooks"}, {"physical_batch_size": 7}]
+)
 @pytest.mark.parametrize("scale", [0.01, 1.0])
 def test_a_step_equals_the_loop_over_users(flags, scale):
     module, rows, plan = Autoencoder(), rows_of(23, scale), plan_of()
@@ -190,6 +195,32 @@ def test_a_model_whose_users_cannot_be_clipped_is_refused_before_training(model,
         trainer(model())
 
 
+def test_a_plan_whose_model_holds_batch_norm_is_one_clear_sentence_and_nothing_is_spent(tmp_path):
+    ledger, plan = open_ledger(tmp_path), plan_of(noise_multiplier=2.0)
+    sentence = "The model cannot be trained by user-level DP-SGD .*BatchNorm.*Replace the layer by one that treats"
+
+    def train():
+        with ledger.release(release_of(plan.event), key="k", of=private(rows_of(3))) as opened:
+            trainer(Normalised(), plan)
+            opened.intend(1)
+
+    with pytest.raises(ContractBroken, match=sentence):
+        train()
+    assert verbs(ledger)[-1] == "release"
+    assert balance(ledger).spent == balance(ledger).held == 0
+
+
+def test_a_plan_that_was_changed_past_its_checks_is_refused():
+    with pytest.raises(Misconfigured, match="without noise protects nobody"):
+        trainer(Autoencoder(), plan_of().model_copy(update={"noise_multiplier": 0.0}))
+
+
+@pytest.mark.parametrize("rate", [1.5, -0.1, float("nan")])
+def test_a_sample_rate_that_is_no_probability_is_one_clear_sentence(rate):
+    with pytest.raises(Misconfigured, match=r"A sample rate is a probability .*limit 0 to 1"):
+        poisson_sample(10, rate)
+
+
 def test_dropout_is_no_reason_to_refuse():
     class Denoising(Autoencoder):
         def losses(self, batch: Tensor) -> Tensor:
@@ -214,6 +245,40 @@ def test_generators_take_more_seed_than_can_be_tried():
     states = {randomness.numpy_generator().bit_generator.state["state"]["state"].tobytes() for _ in range(50)}
     assert len(states) == 50
     assert all(len(state) == 32 for state in states)
+
+
+def test_the_stream_of_bits_is_aes_256_in_counter_mode_under_the_key_of_the_operating_system(monkeypatch):
+    asked = []
+    monkeypatch.setattr(randomness.secrets, "randbits", lambda bits: asked.append(bits) or 5)
+    found = np.empty(48, np.uint8)
+    randomness.Bits().fill(found)
+    by_block = Cipher(algorithms.AES((5).to_bytes(32, "big")), modes.ECB()).encryptor()
+    assert found.tobytes() == by_block.update(b"".join(number.to_bytes(16, "big") for number in range(3)))
+    assert asked == [256]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_noise_is_standard_normal_in_every_entry_and_independent_between_chunks(threads):
+    count = 5 * randomness._CHUNK + 17
+    sums = [torch.full((count,), 3.0), torch.full((1,), 3.0, dtype=torch.float64)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        randomness.add_noise_(sums, 2.0, 0.5)
+    finally:
+        torch.set_num_threads(before)
+    noise = (sums[0] - 1.5).numpy().astype(np.float64)
+    assert stats.kstest(noise, "norm").pvalue > 1e-6
+    assert stats.chi2(count).sf((noise**2).sum()) > 1e-7
+    parts = [noise[start : start + 32_768] for start in range(0, 10 * 32_768, 32_768)]
+    assert max(abs(np.corrcoef(parts)[np.triu_indices(10, 1)])) < 0.035  # 6 standard errors
+    assert float(sums[1][0]) != 1.5
+
+
+def test_the_tail_of_the_noise_goes_further_than_32_bits_of_a_uniform_number_could(monkeypatch):
+    """The smallest radius number, all bits zero but the last, is what decides how far the tail reaches."""
+    monkeypatch.setattr(randomness.Bits, "fill", lambda self, out: out.fill(0))
+    assert float(randomness.Normal().draw(2, 1.0)[0]) == pytest.approx((2 * 63 * np.log(2)) ** 0.5)
 
 
 def test_poisson_sampling_is_really_done():

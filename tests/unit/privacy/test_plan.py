@@ -41,6 +41,65 @@ def test_q_comes_from_the_lower_bound_and_never_exceeds_1():
     assert few.expected_batch_size == 1_024  # the public normaliser stays what it was
 
 
+def test_where_everyone_is_in_every_step_the_noise_is_the_analytic_gaussian_s():
+    plan = PrivacyPlan.calibrate(epsilon=2.0, **{**SCHEDULE, "population": 300, "steps": 7})
+    assert plan.noise_multiplier == pytest.approx(7**0.5 / accounting.gaussian_mu(2.0, 1e-6))
+    assert accounting.epsilon_of([plan.event], 1e-6) == pytest.approx(2.0, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_little_epsilon_is_spent_as_fully_as_much():
+    plan = PrivacyPlan.calibrate(epsilon=0.05, **{**SCHEDULE, "population": 1_000_000, "delta": 1e-8, "steps": 100})
+    assert 0.045 < accounting.epsilon_of([plan.event], 1e-8) <= 0.05
+    assert 0.045 < accounting.prv_epsilon(plan.event, 1e-8)[0] < 0.051  # and not by 43% less, as on the coarse grid
+
+
+def test_a_plan_that_the_second_accountant_does_not_confirm_is_refused(monkeypatch):
+    monkeypatch.setattr(accounting, "prv_epsilon", lambda event, delta: (3.04, 0.01))
+    with pytest.raises(Refused, match=r"do not agree.*PRV ε = 3\.0400"):
+        PrivacyPlan.calibrate(epsilon=3.0, **SCHEDULE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"epsilon": 0.0}, r"A plan needs epsilon to be positive and finite \(found 0\.0, limit more than 0\)\."),
+        ({"epsilon": -1.0}, r"A plan needs epsilon to be positive and finite \(found -1\.0, limit more than 0\)\."),
+        ({"epsilon": float("nan")}, "A plan needs epsilon to be positive and finite"),
+        ({"epsilon": float("inf")}, "A plan needs epsilon to be positive and finite"),
+        ({"delta": 1e-4}, r"A plan's δ must be .* \(found δ = 0\.0001, limit δ = 4e-06\)\. Lower delta"),
+        ({"delta": 0.0}, "A plan's δ must be positive"),
+        ({"population": 0}, "A plan needs population to be positive"),
+        ({"steps": 0}, "A plan needs steps to be positive"),
+        ({"max_grad_norm": 0.0}, "A plan needs max_grad_norm to be positive"),
+    ],
+)
+def test_a_target_that_cannot_be_is_one_clear_sentence(changes, sentence, monkeypatch):
+    monkeypatch.setattr(accounting, "epsilon_of", lambda *_, **__: pytest.fail("it was searched for"))
+    with pytest.raises(Misconfigured, match=sentence):
+        PrivacyPlan.calibrate(**{"epsilon": 3.0, **SCHEDULE, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"noise_multiplier": 0.0},
+            r"without noise protects nobody.*\(found noise_multiplier = 0, limit more than 0\)",
+        ),
+        ({"noise_multiplier": float("nan")}, "without noise protects nobody"),
+        ({"sample_rate": 1.5}, r"A sample rate is the probability .*\(found sample_rate = 1\.5, .*at most 1\)"),
+        ({"sample_rate": 0.0}, "A sample rate is the probability"),
+        ({"delta": 1.0}, "A plan's δ must be positive"),
+        ({"expected_batch_size": -1.0}, "A plan needs expected_batch_size to be positive"),
+    ],
+)
+def test_a_plan_that_has_no_guarantee_is_one_clear_sentence(changes, sentence):
+    facts = PrivacyPlan.calibrate(epsilon=3.0, **SCHEDULE).model_dump()
+    with pytest.raises(Misconfigured, match=sentence):
+        PrivacyPlan(**{**facts, **changes})
+
+
 def test_a_plan_needs_one_target():
     for targets in ({}, {"epsilon": 1.0, "mu": 1.0}):
         with pytest.raises(Misconfigured, match="exactly one"):
