@@ -5,8 +5,14 @@ The statistic counts pairs of different items, each user's matrix scaled to Frob
     P_u = y_u y_uᵀ − diag(y_u),   G = Σ_u P_u / ‖P_u‖_F        y_u: items of user u by column
 
 It is released once. As a vector G is its diagonal and √2 times its upper triangle, of the same norm, so with noise σ
-on each entry the matrix has σ on its diagonal and σ/√2 off it. What follows is free: the noise is shrunk down the
-taxonomy (`lifts`), and a ridge regression predicts a user's columns from each other,
+on each entry the matrix has σ on its diagonal and σ/√2 off it.
+
+Sensitivity: a neighbour adds or removes one user u, and G moves by P_u / ‖P_u‖_F, or by nothing where u has fewer than
+two items. Its Frobenius norm, which is the vector's L2 norm, is exactly 1 for every user of two items or more, and
+depends on no other user: 1 is the sensitivity, and everyone saturates it.
+
+What follows is free: the noise is shrunk towards what the public catalogue says of the pair (`kinship`, `lifts`), and a
+ridge regression predicts a user's columns from each other,
 
     W = (Ĝ + D + λI)⁻¹ Ĝ
 
@@ -29,7 +35,7 @@ from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.canaries import Canaries
 from components.privacy.release import Gaussian
-from components.services.recommend import lifts
+from components.services.recommend import kinship, lifts
 from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
 from components.services.recommend.columns import Columns, Floats, partition
 from components.services.recommend.data import Catalogue, Matrix, Rows
@@ -92,7 +98,8 @@ def as_matrix(vector: Floats, columns: int) -> Floats:
 def regression(gram: Floats, popularity: Floats, params: GramParams) -> npt.NDArray[np.float32]:
     """Return W, `(columns, columns)`: a row of counts times W is that user's expected taste, up to its scale."""
     own = params.own * gram.sum() * popularity
-    return np.linalg.solve(gram + np.diag(own + params.ridge), gram).astype(np.float32)
+    single = gram.astype(np.float32)
+    return np.linalg.solve(single + np.diag(own + params.ridge).astype(np.float32), single)
 
 
 def taste(arrays: Arrays, counted: Matrix) -> npt.NDArray[np.float32]:
@@ -104,8 +111,11 @@ def taste(arrays: Arrays, counted: Matrix) -> npt.NDArray[np.float32]:
 def bundle_of(gram: Floats, sigma: float, columns: Columns, floor: Bundle, params: GramParams) -> Bundle:
     """Return the bundle that a released (or, for a ceiling, an un-noised: σ = 0) Gram matrix makes."""
     popularity = columns.total(floor.popularity.astype(np.float64))
-    clean = lifts.denoised(gram, sigma, popularity, columns.levels, spread=params.spread)
-    weights = regression(clean, popularity, params).astype(np.float16)
+    alone = np.bincount(columns.of_item) == 1
+    kinds = kinship.kinds(floor.catalogue, columns)
+    clean = lifts.denoised(gram, sigma, popularity, kinds, spread=params.spread, alone=alone)
+    weights = regression(clean, popularity, params)
+    weights[np.flatnonzero(alone), np.flatnonzero(alone)] = 0  # an item of the history is not asked for again
     arrays: Arrays = {
         "popularity": floor.arrays["popularity"],
         "column": columns.of_item.astype(np.int32),
@@ -119,12 +129,13 @@ class Gram:
 
     name = "gram"
     personal = True
-    share = 0.75
+    share = 0.8
     modules = (
         __name__,
         "components.services.recommend.data",
         "components.services.recommend.bundle",
         "components.services.recommend.columns",
+        "components.services.recommend.kinship",
         "components.services.recommend.lifts",
         "components.privacy.canaries",
         "components.privacy.mechanisms",

@@ -13,11 +13,11 @@ from components.core.params import Section
 class GramParams(Section):
     """The noisy Gram matrix and its free post-processing."""
 
-    spread: float = Field(0.5, gt=0)
-    """How far a pair's lift is believed to lie from that of the categories above it (relative); less trusts less."""
-    own: float = Field(0.05, ge=0)
-    """Items of an average user ÷ pairs that they make."""
-    ridge: float = Field(100.0, gt=0)
+    spread: float = Field(0.7, gt=0)
+    """How far a pair's lift is believed to lie from that of its kind of kin (relative); less trusts less."""
+    own: float = Field(0.2, ge=0)
+    """Items of an average user ÷ pairs that they make; more than their true ratio damps what noise is left."""
+    ridge: float = Field(10.0, gt=0)
     """λ of the regression, in users."""
     blend: float = Field(2.0, ge=0)
     """Items of history at which a user's own taste weighs as much as popularity."""
@@ -45,10 +45,10 @@ class AutoencoderParams(Section):
 class RecommendParams(Section):
     """The whole of `services.recommend`."""
 
-    columns: int = Field(2000, ge=2)
+    columns: int = Field(3000, ge=2)
     """Most columns of a personal model."""
-    enough_categories: int = Field(50, ge=1)
-    """With fewer categories than this, popular items get columns of their own."""
+    enough_categories: int = Field(100_000, ge=1)
+    """With fewer categories than this, popular items get columns of their own; by default always."""
     max_items_per_user: int = Field(100, ge=1)
     """Most items of a user that are read; what `prepare` has already bounded is unchanged by the same bound."""
     gram: GramParams = GramParams()
