@@ -1,22 +1,23 @@
 """Laws of the ledger, for any order of verbs and crashes: never above the cap, never a charge lost, any edit found."""
 
 import shutil
-import sqlite3
 import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from components.core.errors import BudgetExhausted, ContractBroken, Unavailable
 from components.core.params import Cap
-from components.privacy import accounting
+from components.privacy import accounting, chain
 from components.privacy.accounts import steps_of, with_steps
+from components.privacy.chain import Head
 from components.privacy.ledger import Open
 from components.privacy.release import Gaussian, SampledGaussian
-from tests.unit.privacy.builders import open_ledger, private, release_of
+from tests.fire import recount
+from tests.unit.privacy.builders import new_home, open_ledger, private, raw, release_of, rows
 
 CAP = Cap(epsilon=5, delta=1e-6)
 BLOCKS = ("2000Q3", "2000Q4", "2001Q1")
@@ -36,12 +37,13 @@ blocks = st.sets(st.sampled_from(BLOCKS), min_size=1).map(lambda chosen: tuple(s
 class LedgerMachine(RuleBasedStateMachine):
     """A ledger beside the simplest account of what it must have charged: what is held or ran, by key and attempt."""
 
+    backend = "sqlite"
     open_holds = Bundle("open_holds")
 
     def __init__(self):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.ledger = open_ledger(self.folder / "home", CAP)
+        self.ledger = open_ledger(new_home(self.folder / "home", self.backend), CAP)
         self.output = self.folder / "output"
         self.output.mkdir()
         (self.output / "model").write_text("learnt")
@@ -129,6 +131,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for account in self.ledger.accounts():
             assert account.rdp_spent + account.rdp_held <= account.rdp_cap
             assert account.cap == CAP
+        recount.require_within(rows(self.folder / "home"))
 
     @invariant()
     def every_charge_is_there(self):
@@ -166,30 +169,72 @@ class LedgerMachine(RuleBasedStateMachine):
         )
 
 
+class PostgresMachine(LedgerMachine):
+    """The same, on a server."""
+
+    backend = "postgresql"
+
+
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
-
-
-@given(
-    row=st.integers(1, 13),
-    edit=st.sampled_from(
-        ["DELETE FROM entries", "UPDATE entries SET body = body || ' '", "UPDATE entries SET verb = 'x'"]
-    ),
+TestPostgresMachine = pytest.mark.slow(PostgresMachine.TestCase)
+TestPostgresMachine.settings = settings(
+    max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
-@settings(max_examples=15, deadline=None)
-def test_any_edit_of_any_row_but_a_cut_of_the_end_is_found(row, edit):
+
+
+ROWS = 14
+"""Of the ledger that is tampered with: a genesis, an account, and four releases of three rows each."""
+
+
+def written_anew(found, row):
+    """Return `found` with another body in `row`, and hashes that fit it to the end."""
+    last = Head(row - 1, found[row - 2][3]) if row > 1 else chain.NOWHERE
+    for seq, verb, body, _ in found[row - 1 :]:
+        body = body + " " if seq == row else body
+        last = Head(seq, chain._hash(last, verb, body))
+        yield f"UPDATE entries SET body = '{body}', hash = '{last.hash}' WHERE seq = {seq}"
+
+
+EDITS = {
+    "removed": lambda found, row, other: [f"DELETE FROM entries WHERE seq = {row}"],
+    "changed": lambda found, row, other: [f"UPDATE entries SET body = body || ' ' WHERE seq = {row}"],
+    "renamed": lambda found, row, other: [f"UPDATE entries SET verb = 'x' WHERE seq = {row}"],
+    "rehashed": lambda found, row, other: [f"UPDATE entries SET hash = '{'0' * 64}' WHERE seq = {row}"],
+    "swapped": lambda found, row, other: [
+        f"UPDATE entries SET seq = {seq} WHERE seq = {was}" for was, seq in ((row, 999), (other, row), (999, other))
+    ],
+    "put before": lambda found, row, other: [
+        f"INSERT INTO entries SELECT -{other}, verb, body, hash FROM entries WHERE seq = {row}"
+    ],
+    "put behind": lambda found, row, other: [
+        f"INSERT INTO entries SELECT {ROWS + other}, verb, body, hash FROM entries WHERE seq = {row}"
+    ],
+    "cut": lambda found, row, other: [f"DELETE FROM entries WHERE seq >= {row}"],
+    "written anew to the end": lambda found, row, other: written_anew(found, row),
+}
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("edit", EDITS)
+@given(row=st.integers(1, ROWS), other=st.integers(1, ROWS))
+@settings(max_examples=4, deadline=None)
+def test_any_row_that_was_changed_removed_moved_or_added_is_found_by_whoever_kept_the_head(backend, edit, row, other):
+    assume(edit != "swapped" or row != other)
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
+        home = new_home(Path(folder) / "home", backend)
         ledger = open_ledger(home)
         for key in "abcd":
             with ledger.release(release_of(), key=key, of=private()) as opened:
                 _ = opened.value
-        assert ledger.head.seq == 14
-        with sqlite3.connect(home / "ledger.db") as other:
-            other.execute(f"{edit} WHERE seq = ?", (row,))
-        with pytest.raises(ContractBroken, match="changed or removed"):
-            open_ledger(home)
+        anchor = ledger.head
+        assert (anchor.seq, ledger.verify(anchor)) == (ROWS, anchor)
+        statements = list(EDITS[edit](rows(home), row, other))
+        with raw(home) as execute:
+            assert all(execute(statement).rowcount > 0 for statement in statements)
         with pytest.raises(ContractBroken):
             ledger.verify()
+        with pytest.raises(ContractBroken, match=r"was changed or removed|was cut or replaced"):
+            open_ledger(home).verify(anchor)
