@@ -124,6 +124,11 @@ def statement(
     )
 
 
+def candidate_of(stated: PrivacyStatement) -> str:
+    """Return the name of the mechanism that made the version's bundle."""
+    return stated.mechanism.partition(":")[0]
+
+
 def _charge(one: Charged) -> Charge:
     event = one.release.event
     sampled = isinstance(event, SampledGaussian)
@@ -188,7 +193,11 @@ def _audited(audit: Audit | None) -> str:
     if audit.epsilon_lower_bound is None or audit.epsilon_claimed is None:
         return told
     refuted = "" if audit.epsilon_lower_bound <= audit.epsilon_claimed else ": REFUTED"
-    ceiling = f", at most {audit.epsilon_ceiling:.2f} could have been seen" if audit.epsilon_ceiling is not None else ""
+    ceiling = (
+        f", and would prove {audit.epsilon_ceiling:.2f} were the claim tight"
+        if audit.epsilon_ceiling is not None
+        else ""
+    )
     return (
         f"{told}; {audit.canaries} canaries prove ε ≥ {audit.epsilon_lower_bound:.2f} of the "
         f"{audit.epsilon_claimed:.2f} claimed for this release{ceiling}{refuted}"

@@ -98,7 +98,7 @@ class VersionStatement(_Part):
     public: bool | None = Field(description="Whether the rows are simulated or published: nobody's secret.")
     standing: Standing | None
     statement: str = Field(description="Digest of `privacy`, which the approver signed by way of the verdict.")
-    verdict: str = Field(description="Digest of the verdict that names that statement.")
+    verdict: str | None = Field(description="Digest of the verdict that names that statement.")
     privacy: PrivacyStatement
     ledger: LedgerState | None
     notes: tuple[str, ...] = Field(description="What could not be said here, and why.")

@@ -8,7 +8,8 @@ from string import Template
 
 from components.core.records import SPLITS
 from components.privacy.statement_document import AccountState, VersionStatement
-from components.privacy.statement_words import Part, parts, subtitle, title
+from components.privacy.statement_parts import Part, small
+from components.privacy.statement_words import parts, subtitle, title
 
 _PAGE = Path(__file__).with_name("statement_page.html")
 _COLOURS = ("#1f5f8b", "#b7791f", "#2f7d4f", "#7b4ea3", "#a03e5c", "#3d8f93", "#7a6a53", "#56616b")
@@ -23,7 +24,7 @@ def as_html(document: VersionStatement) -> str:
         subtitle=escape(subtitle(document)),
         promise="".join(f"<p>{escape(sentence)}</p>" for sentence in first.sentences),
         epsilon=f"{document.privacy.epsilon:.3g}",
-        delta=f"{document.privacy.delta:.2g}",
+        delta=small(document.privacy.delta),
         parts="\n".join(_part(part, _burn(document) if part.title == _OVER_TIME else "") for part in others),
     )
 
@@ -40,7 +41,7 @@ def _table(part: Part) -> str:
         return ""
     head = "".join(f"<th>{escape(name)}</th>" for name in part.header)
     rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in part.rows)
-    kind = "pairs" if len(part.header) == 2 else "wide"
+    kind = "wide" if len(part.header) > 2 else "figures" if part.header[0] == "ε" else "pairs"
     return f'<table class="{kind}">{f"<thead><tr>{head}</tr></thead>" if any(part.header) else ""}{rows}</table>'
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.core.records import Charge, PrivacyStatement
+from components.core.records import SPLITS, Charge, PrivacyStatement
 from components.privacy.statement_document import LedgerState, VersionStatement
 
 _PURPOSES = {
@@ -17,6 +17,7 @@ _PURPOSES = {
     "choosing": "scores of all candidates, to choose one",
     "judging": "scores of the chosen one, to judge it",
 }
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _USERS = {"train": "those it learnt from", "validation": "those who chose it", "test": "those who judged it"}
 _ACCOUNTANTS = {
     "pld": "privacy loss distribution (Doroshenko et al. 2022): the figure that is stated",
@@ -48,7 +49,7 @@ def promise(stated: PrivacyStatement) -> Part:
             f"“Nearly” is ε = {stated.epsilon:.3g}: the odds of any conclusion about a user change by a factor of at "
             f"most {factor:.3g}. Who held a suspicion for as likely as not may hold it with up to "
             f"{factor / (1 + factor):.0%} afterwards, and cannot become surer than that.",
-            f"That holds except with a probability of δ = {stated.delta:.2g}, one in {1 / stated.delta:,.0f}.",
+            f"That holds except with a probability of δ = {small(stated.delta)}, one in {1 / stated.delta:,.0f}.",
             f"{_grade(stated.epsilon)} (the tiers are those of Ponomareva et al. 2023, How to DP-fy ML).",
         ),
     )
@@ -66,14 +67,14 @@ def protected(document: VersionStatement) -> Part:
             ("Unit of protection", stated.unit),
             ("Neighbours", stated.neighbours),
             ("Blocks", ", ".join(stated.blocks) + " (calendar periods, by the time of the event, UTC)"),
-            ("ε and δ", f"{stated.epsilon:.4g} and {stated.delta:.2g}"),
+            ("ε and δ", f"{stated.epsilon:.4g} and {small(stated.delta)}"),
         ),
     )
 
 
 def charged(stated: PrivacyStatement) -> Part:
     """Return every release of the version, and what they cost each group of users together."""
-    costs = [f"{cost.epsilon:.3g} at δ = {cost.delta:.2g} for {_USERS[cost.split]}" for cost in stated.splits]
+    costs = [f"{cost.epsilon:.3g} at δ = {small(cost.delta)} for {_USERS[cost.split]}" for cost in stated.splits]
     if not stated.charged:
         return Part(
             "Everything that was charged",
@@ -109,7 +110,7 @@ def parameters(document: VersionStatement) -> Part:
         (f"{stated.mechanism}.",)
         + (("Everything else that shaped it is a parameter, fixed before the rows were opened:",) if own else ()),
         header=("parameter", "value"),
-        rows=tuple(_flat(own).items()),
+        rows=tuple(flat(own).items()),
     )
 
 
@@ -123,7 +124,7 @@ def accounted(stated: PrivacyStatement) -> Part:
     )
     return Part(
         "Two accountants",
-        (f"The same releases, composed by independent methods, at δ = {stated.delta:.2g}. {second}",),
+        (f"The same releases, composed by independent methods, at δ = {small(stated.delta)}. {second}",),
         header=("ε", "by"),
         rows=tuple((f"{stated.accountants[name]:.4f}", _accountant(name)) for name in _in_order(stated.accountants)),
     )
@@ -149,11 +150,12 @@ def over_time(stated: PrivacyStatement, ledger: LedgerState | None) -> Part:
         if cap
         else "The ledger caps what all releases of all services may cost a user in one block."
     )
-    sentences = [held, f"Over a user's lifetime, all blocks together: {stated.lifetime}."]
+    sentences = [held, f"A user's lifetime, all blocks together, is {stated.lifetime}."]
     if ledger is None:
         sentences.append("The ledger is not at hand here, so what these blocks have spent by now is not shown.")
         return Part("Over time", tuple(sentences))
-    sentences += [_lived(one.split, one.spent + one.held, one.delta) for one in ledger.lifetimes]
+    lives = sorted(ledger.lifetimes, key=lambda one: SPLITS.index(one.split))
+    sentences += [_lived(one.split, one.spent + one.held, one.delta) for one in lives]
     lost = ledger.attempts_lost
     if lost:
         sentences.append(f"{lost} attempts at releases from these blocks were cut off, and were charged all the same.")
@@ -168,13 +170,13 @@ def over_time(stated: PrivacyStatement, ledger: LedgerState | None) -> Part:
                 *(f"{figure:.3g}" for figure in (account.cap.epsilon, account.spent, account.held, account.left)),
                 f"{account.used:.0%}",
             )
-            for account in ledger.accounts
+            for account in sorted(ledger.accounts, key=lambda one: (SPLITS.index(one.split), one.block))
         ),
     )
 
 
 def _lived(split: str, epsilon: float, delta: float) -> str:
-    return f"A {split} user who was there in every block has spent ε = {epsilon:.3g} at δ = {delta:.2g} until now."
+    return f"A {split} user who was there in every block has spent ε = {epsilon:.3g} at δ = {small(delta)} until now."
 
 
 def audited(stated: PrivacyStatement) -> Part:
@@ -200,17 +202,15 @@ def audited(stated: PrivacyStatement) -> Part:
         "the released model the audit guesses which: what it finds proves that a mechanism lost at least so much."
     )
     told.append("The claim stands." if bound <= claim else "THE CLAIM IS REFUTED: do not use this version.")
-    rows = [
-        ("what is claimed of the audited release alone", f"{claim:.3f}"),
-        (f"audit bound: at least, with {(found.confidence or 0):.1%} confidence", f"{bound:.3f}"),
-    ]
-    if ceiling is not None:
-        rows.append(("ceiling: what this audit would report were the claim exactly tight", f"{ceiling:.3f}"))
-    if found.one_run_lower_bound is not None:
-        rows.append(("bound in one run (Steinke, Nasr & Jagielski 2023)", f"{found.one_run_lower_bound:.3f}"))
-    if found.one_run_ceiling is not None:
-        rows.append(("ceiling of that bound", f"{found.one_run_ceiling:.3f}"))
-    return Part("Who tried to refute it", tuple(told), header=("", "ε"), rows=tuple(rows))
+    figures = (
+        (claim, "claimed, of the audited release alone"),
+        (bound, f"audit bound: it lost at least that, with {(found.confidence or 0):.1%} confidence"),
+        (ceiling, "ceiling: what the audit would report, in the median, were the claim exactly tight"),
+        (found.one_run_lower_bound, "bound that assumes nothing about the noise (Steinke, Nasr & Jagielski 2023)"),
+        (found.one_run_ceiling, "ceiling of that bound"),
+    )
+    rows = tuple((f"{figure:.3f}", text) for figure, text in figures if figure is not None)
+    return Part("Who tried to refute it", tuple(told), header=("ε", "what"), rows=rows)
 
 
 def shown(stated: PrivacyStatement) -> Part:
@@ -235,7 +235,7 @@ def checked(document: VersionStatement) -> Part:
         header=("", ""),
         rows=(
             ("Statement", document.statement),
-            ("Verdict", document.verdict),
+            *((("Verdict", document.verdict),) if document.verdict else ()),
             ("Model", document.model),
             ("Ledger", document.privacy.ledger),
             *((f"Release {one.mechanism}, {one.split}", one.release) for one in document.privacy.charged),
@@ -251,11 +251,19 @@ def _grade(epsilon: float) -> str:
     return "That is a weak promise: above ε = 10 there is little left of one"
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def small(figure: float) -> str:
+    """Return a small probability as people write it, as 10⁻⁵ or 3.1 × 10⁻⁶."""
+    digits, _, power = f"{figure:.1e}".partition("e")
+    ten = f"10{str(int(power)).translate(_RAISED)}"
+    return ten if float(digits) == 1 else f"{float(digits):g} × {ten}"
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return parameters as dotted names with their values for readers."""
     found: dict[str, str] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = f"{value:.6g}" if isinstance(value, float) else str(value)
     return found

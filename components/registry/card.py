@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from components.core.records import PrivacyStatement
+from components.privacy.statement import candidate_of
+from components.privacy.statement_parts import flat
 from components.registry.evidence import VersionEvidence
+
+_DIGEST = 64
+_SAID_IN_FULL = ("The trusted zone", "What one user is shown")
+"""Gaps of which the clauses above them say more."""
 
 
 def model_card(evidence: VersionEvidence) -> str:
@@ -25,10 +32,7 @@ def model_card(evidence: VersionEvidence) -> str:
         f"{evidence.training.author}.",
         "",
         "## Privacy",
-        f"({statement.epsilon:.3g}, {statement.delta:.2g})-differential privacy for every {statement.unit} "
-        f"({statement.neighbours}) by `{statement.mechanism}`.",
-        f"Lifetime: {statement.lifetime}. Audit: {statement.audit}.",
-        *(["", "Not covered:", "", *(f"- {gap}" for gap in statement.not_covered)] if statement.not_covered else []),
+        *_promise(statement),
         "",
         f"## Quality on {evaluation.split} users, {evaluation.confidence:.0%} intervals with the noise in them",
         "| metric | value | interval |",
@@ -43,6 +47,39 @@ def model_card(evidence: VersionEvidence) -> str:
         f"Bundle `{verdict.bundle[:16]}`, verdict `{verdict.digest[:16]}`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _promise(stated: PrivacyStatement) -> list[str]:
+    """Return the statement in the order of its page, briefly: a registry's text has room for 5,000 characters."""
+    own = next((one.parameters for one in stated.charged if one.mechanism == candidate_of(stated)), {})
+    parameters = ", ".join(f"{name} {value}" for name, value in flat(own).items() if len(value) < _DIGEST)
+    gaps = [gap for gap in stated.not_covered if not (stated.joint and gap.startswith(_SAID_IN_FULL))]
+    return [
+        f"({stated.epsilon:.3g}, {stated.delta:.2g})-differential privacy for every {stated.unit} "
+        f"({stated.neighbours}) by `{stated.mechanism}`" + (f" ({parameters})." if parameters else "."),
+        f"Lifetime: {stated.lifetime}. Audit: {stated.audit}.",
+        f"Accountants: {', '.join(f'{name} {figure:.4g}' for name, figure in stated.accountants.items())}.",
+        *_charged(stated),
+        *(["", stated.joint] if stated.joint else []),
+        *(["", stated.trusted_zone] if stated.trusted_zone else []),
+        *(["", "Not covered:", "", *(f"- {gap}" for gap in gaps)] if gaps else []),
+    ]
+
+
+def _charged(stated: PrivacyStatement) -> list[str]:
+    if not stated.charged:
+        return []
+    costs = "; ".join(f"{cost.split} ε = {cost.epsilon:.3g}" for cost in stated.splits)
+    rows = [
+        f"| {one.mechanism} | {one.split} | {one.noise_multiplier:.3g} | {one.epsilon:.3g} |" for one in stated.charged
+    ]
+    return [
+        f"Everything charged, together {costs}:",
+        "",
+        "| charged | users | σ ÷ sensitivity | ε alone |",
+        "| --- | --- | --- | --- |",
+        *rows,
+    ]
 
 
 def _source(evidence: VersionEvidence) -> str:

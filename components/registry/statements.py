@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Literal
 
 from components.core import params
+from components.core import service as services
 from components.core.errors import ContractBroken, JaliError, Refused
 from components.core.records import PrivacyStatement
-from components.core.service import find
 from components.core.settings import Settings
 from components.privacy.statement_document import LedgerState, Standing, VersionStatement, ledger_state
 from components.registry import models
@@ -38,7 +38,7 @@ def parse(text: str) -> Named:
         Refused: there is no such alias.
     """
     service, _, which = text.partition("@")
-    find(service)
+    services.find(service)
     if which.isdecimal() and int(which) > 0:
         return Named(service, None, int(which))
     for alias in ALIASES:
@@ -157,7 +157,7 @@ def _from_registry(settings: Settings, asked: Named, version: int) -> VersionSta
         public=None,
         standing=None,
         statement=stated.digest,
-        verdict=tags.get("jali.verdict", ""),
+        verdict=tags.get("jali.verdict"),
         privacy=stated,
         ledger=None,
         notes=(),

@@ -11,7 +11,7 @@ made for each service.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -25,10 +25,13 @@ from pydantic import BaseModel, Field, create_model
 
 from components.core.records import PrivacyStatement
 from components.core.service import Service
+from components.privacy.statement_document import VersionStatement
+from components.privacy.statement_page import as_html
 from components.serving import problems
 from components.serving.access import AccessLog, BodyLimit
 from components.serving.bundle import Loaded
 from components.serving.champion import ChampionSource
+from components.serving.promise import promise_of
 from components.serving.rollout import POLL_SECONDS, Rollout
 
 logger = logging.getLogger("jali.serving")
@@ -98,6 +101,7 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
     _add_operations(app, rollout)
     for service in rollout.services.values():
         _add_service(app, service, rollout)
+        _add_statement(app, service, rollout)
     return app
 
 
@@ -126,6 +130,34 @@ def _add_operations(app: FastAPI, rollout: Rollout) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(_PAGE.read_text(), headers=_NOTHING_FROM_ELSEWHERE)
+
+
+def _add_statement(app: FastAPI, service: Service, rollout: Rollout) -> None:
+    def answered(draw: Callable[[VersionStatement], Response]) -> Response:
+        loaded = rollout.serving(service.name)
+        return _unready(service, rollout) if loaded is None else draw(promise_of(loaded.champion))
+
+    path = f"/v1/{service.name}/statement"
+    app.add_api_route(
+        path,
+        lambda: answered(lambda one: Response(one.model_dump_json(), media_type="application/json")),
+        methods=["GET"],
+        tags=["models"],
+        name=f"{service.name}_statement",
+        summary=f"The privacy statement of the version of {service.name} that answers",
+        response_model=VersionStatement,
+        responses=problems.documented(503),
+    )
+    app.add_api_route(
+        f"{path}.html",
+        lambda: answered(lambda one: HTMLResponse(as_html(one), headers=_NOTHING_FROM_ELSEWHERE)),
+        methods=["GET"],
+        tags=["models"],
+        name=f"{service.name}_statement_page",
+        summary="The same as a page for people",
+        response_class=HTMLResponse,
+        responses=problems.documented(503),
+    )
 
 
 def _add_service(app: FastAPI, service: Service, rollout: Rollout) -> None:

@@ -97,6 +97,6 @@ def test_bounds_of_the_audit_stand_beside_its_ceiling_and_a_refuted_claim_says_s
     )
     stated = statement(**FACTS, audit=found)
     assert "1000 canaries prove ε ≥ 0.90 of the 1.70 claimed" in stated.audit
-    assert "at most 1.20 could have been seen" in stated.audit
+    assert "and would prove 1.20 were the claim tight" in stated.audit
     assert (stated.audited.epsilon_lower_bound, stated.audited.epsilon_ceiling) == (0.9, 1.2)
     assert "REFUTED" in statement(**FACTS, audit=found.model_copy(update={"epsilon_lower_bound": 1.8})).audit
