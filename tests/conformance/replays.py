@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from components.core.service import Candidate
+from components.privacy.canaries import Canaries
+from components.privacy.release import Event
 from components.privacy.replay import Replayed, replay
 
 if TYPE_CHECKING:
     from .service_suite import ServiceConformance
 
 
-def replayed(suite: ServiceConformance, candidate: Candidate, folder: Path, *, mu: float, delta: float) -> Replayed:
+def replayed(
+    suite: ServiceConformance, candidate: Candidate, folder: Path, *, mu: float, delta: float, audited: bool = False
+) -> Replayed:
     """Replay `candidate` with one more user: of every item, of one, of the same one many times, of broken weights.
 
-    The floor that a personal candidate starts from is the same for all rows: it is already released.
+    The floor that a personal candidate starts from is the same for all rows: it is already released. Where it is
+    `audited` canaries take part in each run, the same ones.
     """
     everyone = suite.baskets()
     whole = list(range(len(suite.items)))
@@ -38,8 +43,14 @@ def replayed(suite: ServiceConformance, candidate: Candidate, folder: Path, *, m
     floor = suite.trained(suite.service.floor, rows, folder)[0] if candidate.personal else None
     population = len(everyone)
     plan = candidate.plan(mu=mu, delta=delta, population=population, params=suite.params(), floor=floor)
+    users = np.array([1, 1, 1, 1, 5, 5])
+
+    def mechanism(value: Any, intend: Callable[[int], None], out: Path) -> Event:
+        canaries = Canaries(users, np.arange(len(users)) % 2 == 0) if audited else None
+        return candidate.fit(value, plan, catalogue, floor=floor, intend=intend, out=out, canaries=canaries)
+
     return replay(
-        lambda value, intend, out: candidate.fit(value, plan, catalogue, floor=floor, intend=intend, out=out),
+        mechanism,
         plan,
         rows,
         neighbours=neighbours,

@@ -25,6 +25,8 @@ from components.core import digest, params
 from components.core.errors import Misconfigured
 from components.core.service import Candidate, Service, find
 from components.privacy import mechanisms
+from components.privacy.canaries import Canaries
+from components.privacy.lower_bounds import largest_noise
 
 from .patches import no_pickle, noiseless
 from .replays import replayed
@@ -185,10 +187,13 @@ class ServiceConformance:
 
         moves()
 
+    @pytest.mark.parametrize("audited", [False, True], ids=["alone", "with canaries"])
     def test_replayed_with_one_more_user_it_keeps_what_its_plan_declares(
-        self, candidate: Candidate, tmp_path: Path
+        self, candidate: Candidate, audited: bool, tmp_path: Path
     ) -> None:
-        found = replayed(self, candidate, tmp_path, mu=MU, delta=DELTA)
+        if audited and candidate.name in self.iterative:
+            pytest.skip("canaries come after the users, so the samples of neighbours cannot be lined up")
+        found = replayed(self, candidate, tmp_path, mu=MU, delta=DELTA, audited=audited)
         assert found.faults == ()
         assert max(found.moved.values()) > 0
 
@@ -209,6 +214,20 @@ class ServiceConformance:
             with noiseless():
                 same = [digest.of_path(self.trained(candidate, rows, tmp_path / name)[0]) for name in ("c", "d")]
             assert same[0] == same[1]
+
+    def test_canaries_are_seen_and_leave_nothing_in_the_bundle(self, candidate: Candidate, tmp_path: Path) -> None:
+        rows = self.rows(tmp_path, self.table(self.baskets()))
+        catalogue = self.service.catalogue(self.items_path(tmp_path), self.params())
+        floor = self.trained(self.service.floor, rows, tmp_path)[0] if candidate.personal else None
+        plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=floor)
+        given, canaries = {"floor": floor, "intend": lambda steps: None}, Canaries.flipped(200)
+        event = candidate.fit(rows, plan, catalogue, out=tmp_path / "with", canaries=canaries, **given)
+        candidate.fit(rows, plan, catalogue, out=tmp_path / "without", **given)
+        seen = canaries.required()
+        assert seen.steps == getattr(event, "steps", 1)
+        assert largest_noise(seen, event) < 4 * event.noise_multiplier, "they took part, and weigh what a user may"
+        sizes = [{path.name: path.stat().st_size for path in (tmp_path / one).iterdir()} for one in ("with", "without")]
+        assert sizes[0] == sizes[1]
 
     # --- what a bundle must be
 

@@ -13,7 +13,10 @@ import numpy as np
 from components.core.private import Private
 from components.evaluation import evaluate as evaluation_room
 from components.privacy import mechanisms
+from components.privacy.accounting import epsilon_of
+from components.privacy.canaries import Canaries
 from components.privacy.draws import Fault
+from components.privacy.lower_bounds import bounds
 from components.privacy.release import Event, Gaussian
 from components.privacy.replay import replay
 from tests.conformance.replays import replayed
@@ -22,6 +25,7 @@ from tests.unit.evaluation import toy
 from tests.unit.privacy.builders import open_ledger
 
 MU = 0.5
+DELTA = 1e-5
 COUNT_NOISE = 20.0
 
 
@@ -40,7 +44,29 @@ def candidate(name: str) -> list[Fault]:
     """Replay a candidate of the recommender on users with one, two and all items."""
     shop = Shop()
     with tempfile.TemporaryDirectory() as scratch:
-        return list(replayed(shop, shop.service.candidates[name], Path(scratch), mu=MU, delta=1e-5).faults)
+        return list(replayed(shop, shop.service.candidates[name], Path(scratch), mu=MU, delta=DELTA).faults)
+
+
+def audit(name: str, users: int = 2000) -> list[Fault]:
+    """Audit a candidate by its canaries, as every training does: their lower bound must not exceed the claim.
+
+    The bound holds at 99.9%, so an honest candidate exceeds it in two independent audits once in a million times.
+    """
+    shop, event = Shop(), Gaussian(noise_multiplier=1 / MU)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        rows = shop.rows(folder / "rows", shop.table(shop.baskets()))
+        catalogue = shop.service.catalogue(shop.items_path(folder), shop.params())
+        candidate = shop.service.candidates[name]
+        floor = shop.trained(shop.service.floor, rows, folder)[0] if candidate.personal else None
+        plan = candidate.plan(mu=MU, delta=DELTA, population=40, params=shop.params(), floor=floor)
+        proved = []
+        for number in range(2):
+            canaries, out = Canaries.flipped(users), folder / f"audited-{number}"
+            candidate.fit(rows, plan, catalogue, floor=floor, intend=lambda steps: None, out=out, canaries=canaries)
+            proved.append(bounds(canaries.required(), plan.event, DELTA).epsilon)
+    claimed = epsilon_of([event], DELTA)
+    return [Fault("audit", f"ε is at least {min(proved):.3g}", f"{claimed:.3g}")] if min(proved) > claimed else []
 
 
 def evaluation(folder: Path) -> list[Fault]:
