@@ -36,6 +36,7 @@ SEEN = {
     ("components/serving/bundle.py", "_copy", "file"): "a released bundle",
     ("components/serving/bundle.py", "", "path"): "the kinds of file that a bundle may hold",
     ("components/serving/app.py", "_add_operations.docs", "file"): "the page of the API",
+    ("components/training/ranks.py", "", "open"): "rows of an open release, by a pipe to this training's own processes",
     ("components/training/checkpoint.py", "read", "file"): "a checkpoint of this very release, in the trusted zone",
     ("components/training/checkpoint.py", "Checkpoint.write", "open"): "a checkpoint's own fields",
     ("flows/artifacts.py", "of_budget", "file"): "the plot of the accounts that was drawn just now",
