@@ -86,7 +86,9 @@ class ServiceConformance:
         pq.write_table(self.items, folder / "items.parquet")
         return folder / "items.parquet"
 
-    def trained(self, candidate: Candidate, rows: Any, folder: Path) -> tuple[Path, Any, Any]:
+    def trained(
+        self, candidate: Candidate, rows: Any, folder: Path, canaries: Canaries | None = None
+    ) -> tuple[Path, Any, Any]:
         """Return the candidate's bundle, its plan and the event that ran."""
         catalogue = self.service.catalogue(self.items_path(folder), self.params())
         floor = None
@@ -94,8 +96,8 @@ class ServiceConformance:
             floor, _, _ = self.trained(self.service.floor, rows, folder)
         plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=floor)
         out = folder / candidate.name
-        event = candidate.fit(rows, plan, catalogue, floor=floor, intend=lambda steps: None, out=out)
-        return out, plan, event
+        given = {"floor": floor, "intend": lambda steps: None, "out": out, "canaries": canaries}
+        return out, plan, candidate.fit(rows, plan, catalogue, **given)
 
     def with_items(self, items: pa.Table) -> ServiceConformance:
         """Return the same service's makings over another catalogue."""
@@ -216,17 +218,13 @@ class ServiceConformance:
             assert same[0] == same[1]
 
     def test_canaries_are_seen_and_leave_nothing_in_the_bundle(self, candidate: Candidate, tmp_path: Path) -> None:
-        rows = self.rows(tmp_path, self.table(self.baskets()))
-        catalogue = self.service.catalogue(self.items_path(tmp_path), self.params())
-        floor = self.trained(self.service.floor, rows, tmp_path)[0] if candidate.personal else None
-        plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=floor)
-        given, canaries = {"floor": floor, "intend": lambda steps: None}, Canaries.flipped(200)
-        event = candidate.fit(rows, plan, catalogue, out=tmp_path / "with", canaries=canaries, **given)
-        candidate.fit(rows, plan, catalogue, out=tmp_path / "without", **given)
-        seen = canaries.required()
-        assert seen.steps == getattr(event, "steps", 1)
-        assert largest_noise(seen, event) < 4 * event.noise_multiplier, "they took part, and weigh what a user may"
-        sizes = [{path.name: path.stat().st_size for path in (tmp_path / one).iterdir()} for one in ("with", "without")]
+        rows, canaries = self.rows(tmp_path, self.table(self.baskets())), Canaries.flipped(1000)
+        sizes = []
+        for those in (None, canaries):
+            bundle, _, event = self.trained(candidate, rows, tmp_path / str(those is None), those)
+            sizes.append({path.name: path.stat().st_size for path in bundle.iterdir()})
+        assert canaries.required().steps == getattr(event, "steps", 1)
+        assert largest_noise(canaries.required(), event) < 4 * event.noise_multiplier, "each weighs what a user may"
         assert sizes[0] == sizes[1]
 
     # --- what a bundle must be
