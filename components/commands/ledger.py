@@ -65,6 +65,37 @@ def show(as_json: bool, releases: bool) -> None:
 
 
 @ledger.command()
+@click.option("--anchor", "texts", multiple=True, help="A head noted elsewhere: 12:5e88…; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def verify(texts: tuple[str, ...], as_json: bool) -> None:
+    """Read every row again and say whether any was changed, removed or moved, or the last ones cut off.
+
+    The heads that versions and approvals carry are looked for in it, and those given by --anchor. Note the head that is
+    printed elsewhere: rows that were cut off behind the last head that somebody kept cannot be missed.
+    """
+    from components.privacy.chain import Head
+    from components.privacy.ledger import Ledger
+    from components.registry.anchors import kept
+
+    here = settings.load()
+    noted = [Head.parse(text) for text in texts]
+    book = Ledger.open(here.home, params.load(here.root / "params.yaml").privacy.cap, url=here.ledger_url)
+    mine, others = kept(here, book.genesis)
+    head = book.verify(*(one.anchor.head for one in mine), *noted)
+    last = max(mine, key=lambda one: one.anchor.head.seq, default=None)
+    if as_json:
+        anchors = [{"where": one.where, "head": str(one.anchor.head)} for one in mine]
+        elsewhere = [{"where": one.where, "genesis": one.anchor.genesis} for one in others]
+        _print({"genesis": book.genesis, "head": str(head), "anchors": anchors, "of_other_ledgers": elsewhere})
+        return
+    click.echo(f"ledger {book.genesis[:12]}: {head.seq} rows, none was changed, removed or moved")
+    click.echo(f"heads found again: {len(mine) + len(noted)}" + (f", the last on {last.where}" if last else ""))
+    for one in others:
+        click.echo(f"{one.where} was trained under another ledger, {one.anchor.genesis[:12]}")
+    click.echo(f"head {head}")
+
+
+@ledger.command()
 @click.argument("service", required=False)
 @click.option("--source", help="The source whose dataset is trained on; by default that of params.yaml.")
 @click.option("--epsilon", type=float, help="The training's ε; by default training.epsilon.")

@@ -65,6 +65,8 @@ class Decision(Record):
     """Until when the promotion may be done; serving does not expire."""
     approver: str
     decided_at: AwareDatetime
+    ledger_head: str = ""
+    """The ledger's last row when it was decided (`privacy.anchors`): a ledger that is cut later is found out by it."""
     signature: str = ""
 
 

@@ -13,7 +13,9 @@ from components.core import digest
 from components.core.errors import ContractBroken, GateNotMet, Refused
 from components.core.service import Service
 from components.core.settings import Settings
+from components.privacy.anchors import anchor_now
 from components.privacy.store import Store
+from components.registry import anchors
 from components.registry import identities as keys
 from components.registry.card import model_card
 from components.registry.evidence import VersionEvidence
@@ -47,16 +49,18 @@ def register(
         GateNotMet: the verdict did not pass.
         Refused: it is a ceiling, or no candidate of the service.
         ApprovalInvalid: the training request is not signed by an author whom the reviewed file knows.
-        ContractBroken: the bundle is not the one that was judged.
+        ContractBroken: the bundle is not the one that was judged, or the ledger was changed.
     """
     client = prepare_store(settings)
     with answering(settings):
         _require_registrable(client, service, evidence, bundle, run_id)
     keys.verify(evidence.training, evidence.training.author, keys.load(settings.identities))
+    tags = {anchors.TAG: anchor_now(settings.home, settings.ledger_url)}
+    tags |= {f"dvc.{path}": md5 for path, md5 in data.items()}
     evidence.keep(settings.home)
     Store(settings.home / "store").keep(bundle)
     with answering(settings):
-        number = _registered(client, service, evidence) or _new_version(client, service, evidence, bundle, run_id, data)
+        number = _registered(client, service, evidence) or _new_version(client, service, evidence, bundle, run_id, tags)
         challenge(settings, service.name, number)
     return number
 
@@ -189,7 +193,7 @@ def _new_version(
     evidence: VersionEvidence,
     bundle: Path,
     run_id: str,
-    data: Mapping[str, str],
+    tags: dict[str, str],
 ) -> int:
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -215,7 +219,7 @@ def _new_version(
         source=logged.model_uri,
         run_id=run_id,
         model_id=logged.model_id,
-        tags=_version_tags(evidence) | {f"dvc.{path}": md5 for path, md5 in data.items()},
+        tags=_version_tags(evidence) | tags,
         description=model_card(evidence),
     )
     log_statement(client, run_id, service.name, int(created.version), evidence)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from components.core.errors import ApprovalInvalid, Misconfigured, Refused
 from components.core.settings import Settings
+from components.privacy.anchors import anchor_now
 from components.registry import approvals, models
 from components.registry import identities as keys
 from components.registry.approvals import Decision, PromotionRequest
@@ -121,6 +122,7 @@ def decide(
             expires_at=now + timedelta(days=days),
             approver=by,
             decided_at=now,
+            ledger_head=anchor_now(settings.home, settings.ledger_url),
         )
         decision = keys.sign(decision, settings.home, by)
         keys.verify(decision, by, people)

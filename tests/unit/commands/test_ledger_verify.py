@@ -1,0 +1,53 @@
+"""`jali ledger verify`: whether any row was changed, removed or moved, or the last ones cut off."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+
+from components.core.errors import ContractBroken, Misconfigured
+from components.core.params import Cap
+from components.core.settings import Settings
+from components.privacy.ledger import Ledger
+from components.privacy.release import Gaussian
+
+from .test_ledger import settle
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def ledger(here: Settings) -> Ledger:
+    book = Ledger.open(here.home, Cap())
+    settle(book, "train", Gaussian(noise_multiplier=4.0))
+    return book
+
+
+def test_a_whole_ledger_is_said_to_be_whole_and_its_head_is_there_to_note(run: Run, ledger: Ledger) -> None:
+    lines = run("ledger", "verify").splitlines()
+    assert lines[0].endswith(f"{ledger.head.seq} rows, none was changed, removed or moved")
+    assert lines[1:] == ["heads found again: 0", f"head {ledger.head}"]
+    assert "heads found again: 1" in run("ledger", "verify", "--anchor", str(ledger.head))
+    told = json.loads(run("ledger", "verify", "--json"))
+    assert told == {"genesis": ledger.genesis, "head": str(ledger.head), "anchors": [], "of_other_ledgers": []}
+
+
+def test_a_changed_row_is_found(run: Run, here: Settings, ledger: Ledger) -> None:
+    with sqlite3.connect(here.home / "ledger.db") as other:
+        other.execute("UPDATE entries SET verb = 'release' WHERE verb = 'settle'")
+    with pytest.raises(ContractBroken, match="was changed or removed"):
+        run("ledger", "verify")
+
+
+def test_a_cut_end_is_found_by_a_head_that_was_noted(run: Run, here: Settings, ledger: Ledger) -> None:
+    noted = str(ledger.head)
+    with sqlite3.connect(here.home / "ledger.db") as other:
+        other.execute("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)")
+    assert "none was changed" in run("ledger", "verify")
+    with pytest.raises(ContractBroken, match="cut or replaced"):
+        run("ledger", "verify", "--anchor", noted)
+    with pytest.raises(Misconfigured, match="no head of a ledger"):
+        run("ledger", "verify", "--anchor", "the last one")
