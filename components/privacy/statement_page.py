@@ -8,7 +8,7 @@ from string import Template
 
 from components.core.records import SPLITS
 from components.privacy.statement_document import AccountState, VersionStatement
-from components.privacy.statement_parts import Part, small
+from components.privacy.statement_parts import Part, at_most, small
 from components.privacy.statement_words import parts, subtitle, title
 
 _PAGE = Path(__file__).with_name("statement_page.html")
@@ -23,7 +23,7 @@ def as_html(document: VersionStatement) -> str:
         title=escape(title(document)),
         subtitle=escape(subtitle(document)),
         promise="".join(f"<p>{escape(sentence)}</p>" for sentence in first.sentences),
-        epsilon=f"{document.privacy.epsilon:.3g}",
+        epsilon=at_most(document.privacy.epsilon),
         delta=small(document.privacy.delta),
         parts="\n".join(_part(part, _burn(document) if part.title == _OVER_TIME else "") for part in others),
     )

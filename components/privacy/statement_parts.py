@@ -46,9 +46,9 @@ def promise(stated: PrivacyStatement) -> Part:
         (
             "Whoever sees this model, the figures about it and every answer it gives learns nearly the same about any "
             "one user as if that user had never been a customer.",
-            f"“Nearly” is ε = {stated.epsilon:.3g}: the odds of any conclusion about a user change by a factor of at "
-            f"most {factor:.3g}. Who held a suspicion for as likely as not may hold it with up to "
-            f"{factor / (1 + factor):.0%} afterwards, and cannot become surer than that.",
+            f"“Nearly” is ε = {at_most(stated.epsilon)}: the odds of any conclusion about a user change by a factor of "
+            f"at most {at_most(factor)}. Who held a suspicion for as likely as not may hold it with up to "
+            f"{math.ceil(100 * factor / (1 + factor))}% afterwards, and cannot become surer than that.",
             f"That holds except with a probability of δ = {small(stated.delta)}, one in {1 / stated.delta:,.0f}.",
             f"{_grade(stated.epsilon)} (the tiers are those of Ponomareva et al. 2023, How to DP-fy ML).",
         ),
@@ -67,14 +67,14 @@ def protected(document: VersionStatement) -> Part:
             ("Unit of protection", stated.unit),
             ("Neighbours", stated.neighbours),
             ("Blocks", ", ".join(stated.blocks) + " (calendar periods, by the time of the event, UTC)"),
-            ("ε and δ", f"{stated.epsilon:.4g} and {small(stated.delta)}"),
+            ("ε and δ", f"{at_most(stated.epsilon)} and {small(stated.delta)}"),
         ),
     )
 
 
 def charged(stated: PrivacyStatement) -> Part:
     """Return every release of the version, and what they cost each group of users together."""
-    costs = [f"{cost.epsilon:.3g} at δ = {small(cost.delta)} for {_USERS[cost.split]}" for cost in stated.splits]
+    costs = [f"{at_most(cost.epsilon)} at δ = {small(cost.delta)} for {_USERS[cost.split]}" for cost in stated.splits]
     if not stated.charged:
         return Part(
             "Everything that was charged",
@@ -98,7 +98,8 @@ def charged(stated: PrivacyStatement) -> Part:
 def _release(one: Charge) -> tuple[str, ...]:
     draws = f"{one.draws}" + (f", each on {one.sample_rate:.2%} of the users by chance" if one.sample_rate else "")
     noise, reach = f"{one.noise_multiplier:.4g}", f"{one.sensitivity:.3g}"
-    return one.mechanism, _PURPOSES[one.purpose], _USERS[one.split], noise, draws, reach, f"{one.epsilon:.3g}"
+    users = f"{one.split}: {_USERS[one.split]}"
+    return one.mechanism, _PURPOSES[one.purpose], users, noise, draws, reach, f"{one.epsilon:.3g}"
 
 
 def parameters(document: VersionStatement) -> Part:
@@ -145,29 +146,31 @@ def over_time(stated: PrivacyStatement, ledger: LedgerState | None) -> Part:
     """Return the caps, and, where the ledger is at hand, what the blocks have spent by now."""
     cap = stated.cap
     held = (
-        f"All releases of all services together may cost a user at most ε = {cap.epsilon:g} at δ = {cap.delta:g} in "
-        "one block; the ledger refuses what does not fit, before anything is read."
+        f"All releases of all services together may cost a user at most ε = {cap.epsilon:g} at δ = {small(cap.delta)} "
+        "in one block; the ledger refuses what does not fit, before anything is read."
         if cap
         else "The ledger caps what all releases of all services may cost a user in one block."
     )
-    sentences = [held, f"A user's lifetime, all blocks together, is {stated.lifetime}."]
+    points = [held, f"A user's lifetime, all blocks together, is {stated.lifetime}."]
     if ledger is None:
-        sentences.append("The ledger is not at hand here, so what these blocks have spent by now is not shown.")
-        return Part("Over time", tuple(sentences))
+        points.append("The ledger is not at hand here, so what these blocks have spent by now is not shown.")
+        return Part("Over time", points=tuple(points))
     lives = sorted(ledger.lifetimes, key=lambda one: SPLITS.index(one.split))
-    sentences += [_lived(one.split, one.spent + one.held, one.delta) for one in lives]
+    points += [_lived(one.split, one.spent + one.held, one.delta) for one in lives]
     lost = ledger.attempts_lost
     if lost:
-        sentences.append(f"{lost} attempts at releases from these blocks were cut off, and were charged all the same.")
+        points.append(f"{lost} attempts at releases from these blocks were cut off, and were charged all the same.")
     return Part(
         "Over time",
-        (*sentences, f"So stood the accounts of this version's blocks on {ledger.read_at:%Y-%m-%d %H:%M} UTC:"),
+        points=(*points, f"So stood the accounts of this version's blocks on {ledger.read_at:%Y-%m-%d %H:%M} UTC:"),
         header=("block", "users", "cap ε", "spent ε", "held ε", "left ε", "used"),
         rows=tuple(
             (
                 account.block,
                 account.split,
-                *(f"{figure:.3g}" for figure in (account.cap.epsilon, account.spent, account.held, account.left)),
+                f"{account.cap.epsilon:g}",
+                *(at_most(figure) for figure in (account.spent, account.held)),
+                f"{account.left:.4g}",
                 f"{account.used:.0%}",
             )
             for account in sorted(ledger.accounts, key=lambda one: (SPLITS.index(one.split), one.block))
@@ -176,7 +179,9 @@ def over_time(stated: PrivacyStatement, ledger: LedgerState | None) -> Part:
 
 
 def _lived(split: str, epsilon: float, delta: float) -> str:
-    return f"A {split} user who was there in every block has spent ε = {epsilon:.3g} at δ = {small(delta)} until now."
+    return (
+        f"A {split} user who was there in every block has spent ε = {at_most(epsilon)} at δ = {small(delta)} until now."
+    )
 
 
 def audited(stated: PrivacyStatement) -> Part:
@@ -199,9 +204,9 @@ def audited(stated: PrivacyStatement) -> Part:
         return Part("Who tried to refute it", tuple(told))
     told.append(
         f"Into the training went {found.inserted} of {found.canaries} made-up users, each by the toss of a coin. From "
-        "the released model the audit guesses which: what it finds proves that a mechanism lost at least so much."
+        "what was released the audit tells which; the better it tells, the more privacy was lost, whatever was claimed."
     )
-    told.append("The claim stands." if bound <= claim else "THE CLAIM IS REFUTED: do not use this version.")
+    told.append("It does not refute the claim." if bound <= claim else "THE CLAIM IS REFUTED: do not use this version.")
     figures = (
         (claim, "claimed, of the audited release alone"),
         (bound, f"audit bound: it lost at least that, with {(found.confidence or 0):.1%} confidence"),
@@ -249,6 +254,12 @@ def _grade(epsilon: float) -> str:
     if epsilon <= 10:
         return "That is a moderate promise: strong begins at ε = 1, and above 10 there is little left"
     return "That is a weak promise: above ε = 10 there is little left of one"
+
+
+def at_most(figure: float) -> str:
+    """Return a bound with four digits, rounded up: what is promised is never less than what was computed."""
+    step = 10.0 ** (math.floor(math.log10(figure)) - 3) if figure > 0 else 1.0
+    return f"{math.ceil(figure / step - 1e-9) * step:.4g}"
 
 
 def small(figure: float) -> str:

@@ -11,8 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
+from jsonschema import Draft202012Validator
 
 from .checkout import Checkout, refused, until
 
@@ -70,6 +72,27 @@ def test_mlflow_loads_the_champion_and_it_answers_the_same(
     [answer] = model.predict([{"history": history, "k": 5}])
     items = [item["item"] for item in (answer if isinstance(answer, dict) else answer.model_dump())["items"]]
     assert items == [item["item"] for item in machine.recommend(history)["items"]]
+
+
+def test_the_champions_statement_is_told_alike_by_the_command_the_api_and_the_registry(
+    machine: Checkout, promoted: dict[str, Any], tmp_path: Path
+) -> None:
+    told = json.loads(machine.jali("statement", "recommend@champion", "--json"))
+    by_schema = Draft202012Validator(json.loads(machine.jali("statement", "--schema")))
+    served = httpx.get(machine.url("serving", "/v1/recommend/statement")).json()
+    [copy] = (machine.root / "mlruns" / "artifacts").rglob("statement/version-1/statement.json")
+    for one in (told, served, json.loads(copy.read_text())):
+        by_schema.validate(one)
+        assert one["privacy"] == told["privacy"]
+        assert one["statement"] == told["statement"]
+    assert told["privacy"]["epsilon"] == promoted["epsilon"]
+    charged = [(one["mechanism"], one["split"]) for one in told["privacy"]["charged"]]
+    holds = [(one["mechanism"], one["split"]) for one in machine.ledger()["releases"] if one["state"] == "settled"]
+    assert sorted(charged) == sorted(holds), "everything that the ledger charged is in the statement"
+    assert {account["block"] for account in told["ledger"]["accounts"]} == set(told["privacy"]["blocks"])
+    assert told["privacy"]["audited"]["destroyed_by_noise"]
+    machine.jali("statement", "recommend@champion", "--html", str(tmp_path / "page.html"))
+    assert "Privacy statement: recommend, version 1" in (tmp_path / "page.html").read_text()
 
 
 def test_the_same_pipeline_again_does_nothing_and_spends_nothing(machine: Checkout, promoted: dict[str, Any]) -> None:

@@ -2,11 +2,13 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components.core.records import PrivacyStatement
 from components.privacy.statement import JOINT, NOT_COVERED, TRUSTED_ZONE, statement
 from components.privacy.statement_page import as_html
-from components.privacy.statement_parts import promise
+from components.privacy.statement_parts import at_most, promise, small
 from components.privacy.statement_words import as_markdown, parts
 
 from .stated import AUDIT, FACTS, document
@@ -37,7 +39,7 @@ def test_it_says_everything_that_is_promised_and_everything_that_is_not(drawn) -
     figures = [f"{figure:.4f}" for figure in stated.accountants.values()]
     digests = [stated.ledger, of.statement, of.model, *(one.release for one in stated.charged)]
     for said in (
-        *(stated.unit, stated.neighbours, f"{stated.epsilon:.3g}", "10⁻⁶", "2000Q4, 2001Q1"),
+        *(stated.unit, stated.neighbours, at_most(stated.epsilon), "10⁻⁶", "2000Q4, 2001Q1"),
         *(stated.lifetime.split(":")[0], stated.mechanism, "max_grad_norm", "300, each on 4.00% of the users"),
         *(JOINT, TRUSTED_ZONE, *NOT_COVERED, *figures, *digests),
         *("0.900", "1.200", "0.400", "99.9% confidence", "ceiling", "508 of 1000"),
@@ -87,8 +89,8 @@ def test_the_promise_is_graded_and_pictured(epsilon: float, grade: str) -> None:
     text = " ".join(promise(document().privacy.model_copy(update={"epsilon": epsilon})).sentences)
     assert f"{grade} promise" in text
     if epsilon == 3.0:
-        assert "a factor of at most 20.1" in text
-        assert "up to 95% afterwards" in text
+        assert "a factor of at most 20.09" in text
+        assert "up to 96% afterwards" in text
 
 
 def test_an_older_statement_has_every_part_too() -> None:
@@ -99,3 +101,13 @@ def test_an_older_statement_has_every_part_too() -> None:
     assert [part.title for part in parts(old)] == [part.title for part in parts(document())]
     assert "its digests are" not in as_html(document())
     assert "older than the list of its releases" in as_html(old)
+
+
+@given(st.floats(1e-9, 1e9))
+def test_a_bound_is_never_told_smaller_than_it_is(figure: float) -> None:
+    assert figure * (1 - 1e-9) <= float(at_most(figure)) <= figure * 1.002
+
+
+@pytest.mark.parametrize(("figure", "told"), [(1e-5, "10⁻⁵"), (3.14e-6, "3.1 × 10⁻⁶"), (0.5, "5 × 10⁻¹")])
+def test_a_small_probability_is_told_as_people_write_it(figure: float, told: str) -> None:
+    assert small(figure) == told
