@@ -275,6 +275,7 @@ def test_the_page_for_people_loads_nothing_from_another_host(client: Client) -> 
     assert page.status_code == 200
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     assert "://" not in page.text
+    assert "/statement.html" in page.text
 
 
 def test_swapping_under_load_fails_no_request_and_mixes_no_versions(tmp_path: Path) -> None:
