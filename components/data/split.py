@@ -36,10 +36,24 @@ def split_of(user: ir.StringValue, shares: Split) -> ir.StringValue:
     return ibis.ifelse(lot < train, "train", ibis.ifelse(lot < validation, "validation", "test"))
 
 
-def split(prepared: Path, shares: Split, out: Path, *, progress: Progress = no_progress) -> dict[str, Path]:
+def split(
+    prepared: Path,
+    shares: Split,
+    out: Path,
+    *,
+    blocks: tuple[str, ...] | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, Path]:
     """Write train, validation and test.parquet and the items into the folder `out`; return the tables by split.
 
     The tables are disjoint by user and together hold every row of `prepared`, in its order.
+
+    Args:
+        prepared: what `prepare` wrote.
+        shares: of the users.
+        out: the folder, replaced.
+        blocks: only rows of these calendar blocks; by default of all.
+        progress: called with the splits that are written.
 
     Raises:
         ContractBroken: a split is empty; there are too few users to learn from and to test on.
@@ -49,6 +63,7 @@ def split(prepared: Path, shares: Split, out: Path, *, progress: Progress = no_p
         shutil.copyfile(prepared / "items.parquet", part / "items.parquet")
         with backend.duckdb(part) as connection:
             rows = connection.read_parquet(prepared / "interactions.parquet")
+            rows = rows if blocks is None else rows.filter(rows.block.isin(blocks))
             for done, name in enumerate(SPLITS):
                 progress(done, len(SPLITS))
                 mine = rows.filter(split_of(rows.user, shares) == name).order_by("user", "item", "block")

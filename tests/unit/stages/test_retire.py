@@ -1,0 +1,106 @@
+"""New blocks come with new windows, and spent ones retire: their rows are left out before anything is trained."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.core.errors import BudgetExhausted
+from components.core.private import Private
+from components.data.collect import Collected
+from components.privacy import accounting
+from components.privacy.release import Gaussian, Release
+from components.stages.dataset import dataset_of
+from components.stages.rows import counted
+from components.stages.run import Run
+from components.stages.split import split
+from tests.unit.stages.conftest import write_prepared
+
+QUARTERS = ("2024Q1", "2024Q2")
+
+
+def window(run: Run, *blocks: str) -> None:
+    """Collect and prepare rows of these blocks: every user has one item in each."""
+    rows = [
+        {"user": f"{user:032x}", "item": f"I{place}", "category": f"G{place}", "weight": 1.0, "block": block}
+        for user in range(400)
+        for place, block in enumerate(blocks)
+    ]
+    write_prepared(run, rows)
+    record = Collected(source="shop", public=True, start=None, end=None, blocks=blocks, digest_keyed="a" * 64)
+    record.write(run.data / "raw" / "collected.json")
+
+
+def spend(run: Run, block: str, share: float, which: str = "train") -> None:
+    """Charge an account with this share of it."""
+    order, budget = accounting.rdp_budget(10, 1e-6)
+    event = Gaussian(noise_multiplier=(order / (2 * share * budget)) ** 0.5)
+    rows = Private(_load=lambda: 1, digest="rows", blocks=(block,), split=which)
+    release = Release.model_validate(
+        {
+            "mechanism": "gram",
+            "service": "toy",
+            "sensitivity": 1.0,
+            "event": event,
+            "blocks": (block,),
+            "split": which,
+        }
+    )
+    with run.ledger().release(release, key=f"{block} {share} {which}", of=rows) as opened:
+        _ = opened.value
+
+
+def blocks_in(run: Run) -> set[str]:
+    names = ("train", "validation", "test")
+    tables = [pq.read_table(run.data / "split" / f"{name}.parquet", columns=["block"]) for name in names]
+    return {block for table in tables for block in table["block"].unique().to_pylist()}
+
+
+def test_a_fresh_ledger_retires_nothing_and_is_not_made_to_be_asked(prepared: Run) -> None:
+    window(prepared, *QUARTERS)
+    assert split(prepared).blocks == QUARTERS
+    assert blocks_in(prepared) == set(QUARTERS)
+    assert not (prepared.settings.home / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("which", ["train", "test"])
+def test_rows_of_a_spent_block_are_left_out_and_the_count_charges_the_fresh_one_alone(
+    prepared: Run, which: str
+) -> None:
+    window(prepared, *QUARTERS)
+    spend(prepared, "2024Q1", 0.85, which)
+    dataset = split(prepared)
+    assert dataset.blocks == dataset_of(prepared).blocks == ("2024Q2",)
+    assert blocks_in(prepared) == {"2024Q2"}
+    before = prepared.ledger().accounts()
+    counted(prepared, "train")
+    charged = {account.block: account.rdp_spent for account in prepared.ledger().accounts() if account.split == "train"}
+    assert charged["2024Q2"] > 0
+    assert charged.get("2024Q1", 0) == sum(one.rdp_spent for one in before if one.split == "train")
+
+
+def test_a_training_on_several_blocks_charges_each(prepared: Run) -> None:
+    window(prepared, *QUARTERS)
+    split(prepared)
+    counted(prepared, "train")
+    charged = {account.block: account.rdp_spent for account in prepared.ledger().accounts()}
+    assert set(charged) == set(QUARTERS)
+    assert charged["2024Q1"] == charged["2024Q2"] > 0
+
+
+def test_a_dataset_stays_what_it_was_when_its_own_trainings_spend_its_blocks(prepared: Run) -> None:
+    window(prepared, *QUARTERS)
+    first = split(prepared)
+    spend(prepared, "2024Q1", 0.9)
+    assert split(prepared) == first, "so that what was released from it is found again"
+    window(prepared, *QUARTERS, "2024Q3")
+    assert split(prepared).blocks == ("2024Q2", "2024Q3")
+
+
+def test_a_window_of_spent_blocks_alone_is_refused(prepared: Run) -> None:
+    window(prepared, *QUARTERS)
+    for block in QUARTERS:
+        spend(prepared, block, 0.85)
+    with pytest.raises(BudgetExhausted, match=r"Every block of the window is spent \(found 2024Q1, 2024Q2.*newer"):
+        split(prepared)
+    assert not (prepared.data / "split").exists()
