@@ -1,6 +1,6 @@
 """How much of a claim the audit can prove: canaries through the code of each mechanism that ships, exactly as it runs.
 
-    python bench/audit.py [--epsilons 1 3] [--canaries 1000 10000 100000] [--runs 5]
+    python bench/audit.py [--epsilons 1 3] [--canaries 1000 10000 100000] [--mechanisms gram] [--runs 5]
 
 For each mechanism, ε and number of canaries it prints the lower bound at 99.9% as a share of the claim, with all of the
 noise and with half of it (above 1: refuted), and the one-run bound. Then what the canaries of a training do to its
@@ -56,7 +56,8 @@ def main() -> None:
             return plan.event, out, time.process_time() - start
 
         floor = fitted(service.floor, 3.0, None, None)[1]
-        for name, candidate in service.candidates.items():
+        chosen = {name: service.candidates[name] for name in arguments.mechanisms or service.candidates}
+        for name, candidate in chosen.items():
             below = floor if candidate.personal else None
             for epsilon in arguments.epsilons:
                 for users in arguments.canaries:
@@ -82,8 +83,8 @@ def main() -> None:
                     print(f"{found['ceiling']:.0%}), one-run bound {found['one_run']:.0%}; noise halved ", end="")
                     print(f"{found['halved']:.0%}", flush=True)
         with bar("quality with canaries and without") as progress:
-            for done, (name, candidate) in enumerate(service.candidates.items()):
-                progress(done, len(service.candidates))
+            for done, (name, candidate) in enumerate(chosen.items()):
+                progress(done, len(chosen))
                 below, quality, seconds = floor if candidate.personal else None, ([], []), ([], [])
                 for _ in range(arguments.runs):
                     for which, canaries in enumerate((None, Canaries.flipped(run.params.training.canaries))):
@@ -157,6 +158,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epsilons", nargs="+", type=float, default=[1.0, 3.0], help="claims of a mechanism alone")
     parser.add_argument("--canaries", nargs="+", type=int, default=[1000, *FULL], help="canary users")
+    parser.add_argument("--mechanisms", nargs="+", help="candidates of recommend; all of them unless named")
     parser.add_argument("--runs", type=int, default=5, help="trainings with canaries, and as many without")
     return parser.parse_args()
 
