@@ -33,10 +33,11 @@ def attack(
     from components.evaluation.attack import section, verdict
     from components.stages import attack as stage
     from components.stages.dataset import dataset_of
+    from components.stages.workspace import alone
 
     run, subject, number = _version(service, version) if version else _workspace(service, source)
     stage.require_public(dataset_of(run))
-    with bar(f"attack {service}") as progress:
+    with alone(run), bar(f"attack {service}") as progress:
         found = stage.attack(
             run, service, subject, targets=targets or stage.TARGETS, shadows=shadows, progress=progress
         )

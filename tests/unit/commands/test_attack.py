@@ -33,7 +33,7 @@ def attacked(here: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     public = Dataset(source="shop", public=True, start=None, end=None, blocks=("b",), digest_keyed="a", checks=())
 
     def answer(found: Attack, version: int | None = None, dataset: Dataset = public) -> list[tuple[Any, ...]]:
-        run = SimpleNamespace(settings=here)
+        run = SimpleNamespace(settings=here, root=tmp_path)
         monkeypatch.setattr(command, "_workspace", lambda service, source: (run, None, version))
         monkeypatch.setattr(datasets, "dataset_of", lambda run: dataset)
         monkeypatch.setattr(stage, "attack", lambda *args, **options: found)
