@@ -203,8 +203,9 @@ def audited(stated: PrivacyStatement) -> Part:
         told.append("No canaries were inserted, so there is no lower bound on ε; the promise rests on the proof alone.")
         return Part("Who tried to refute it", tuple(told))
     told.append(
-        f"Into the training went {found.inserted} of {found.canaries} made-up users, each by the toss of a coin. From "
-        "what was released the audit tells which; the better it tells, the more privacy was lost, whatever was claimed."
+        f"Into the training went {found.inserted} of {found.canaries} made-up users, by the toss of coins, in columns "
+        "of their own that are dropped before anything is kept. There the audit tells who took part; the better it "
+        "tells, the more privacy was lost, whatever was claimed."
     )
     told.append("It does not refute the claim." if bound <= claim else "THE CLAIM IS REFUTED: do not use this version.")
     figures = (
