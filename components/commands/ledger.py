@@ -96,6 +96,19 @@ def verify(texts: tuple[str, ...], as_json: bool) -> None:
 
 
 @ledger.command()
+@click.argument("url")
+def move(url: str) -> None:
+    """Move the ledger from JALI_HOME to the PostgreSQL database at URL: every row as it is, and no second budget.
+
+    From then on JALI_LEDGER_URL must name it, on this machine and on each that shares it. Outputs stay where they are.
+    """
+    from components.privacy.moving import move as moved
+
+    head = moved(settings.load().home, url)
+    click.echo(f"{head.seq} rows were moved; the file is closed. Now set JALI_LEDGER_URL to that database.")
+
+
+@ledger.command()
 @click.argument("service", required=False)
 @click.option("--source", help="The source whose dataset is trained on; by default that of params.yaml.")
 @click.option("--epsilon", type=float, help="The training's ε; by default training.epsilon.")

@@ -158,6 +158,13 @@ class Book:
             self.partition = self.partition or Partition.model_validate(body["partition"])
         elif entry.verb == "people":
             self.people = self.people or str(body["people"])
+        elif entry.verb == "moved":
+            raise Misconfigured(
+                "The ledger has moved, and is charged no more where it was",
+                value="the file in JALI_HOME",
+                limit=body["to"],
+                next_step="Set JALI_LEDGER_URL to where it is now.",
+            )
         elif entry.verb == "open":
             account = open_account(body["block"], body["split"], Cap(**body["cap"]), order=body["order"])
             self.terms.setdefault((account.block, account.split), account)
