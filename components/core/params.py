@@ -128,6 +128,20 @@ class Training(Section):
         return min(self.epsilon, self.evaluation_epsilon)
 
 
+class PerformanceFlags(Section):
+    """How a private training is computed. By contract nothing here can change what is guaranteed."""
+
+    accelerator: str = "auto"
+    """Lightning's name of the device; "auto" takes a GPU where there is one."""
+    devices: int = Field(1, ge=1)
+    """Devices of this machine that train together, each in a process of its own."""
+    grad_sample_mode: Literal["book_keeping", "ghost", "hooks"] = "book_keeping"
+    """How clipped sums are formed: by one backward pass to the layers' outputs; "ghost" (Opacus) by two, with norms
+    from activations and signals; "hooks" (Opacus) by every user's gradient. All give the same sum."""
+    physical_batch_size: int = Field(4096, ge=1)
+    """Users that are in memory at once; a larger Poisson batch is summed in parts."""
+
+
 class Gates(Section):
     """What a version must meet; every verdict names the value, the limit and the evidence."""
 
@@ -160,6 +174,7 @@ class Params(Section):
     split: Split = Split()
     privacy: Privacy = Privacy()
     training: Training = Training()
+    performance: PerformanceFlags = PerformanceFlags()
     gates: Gates = Gates()
     promotion: Promotion = Promotion()
     services: dict[str, dict[str, Any]]

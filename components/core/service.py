@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from components.core.errors import Misconfigured
+from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Candidate(Protocol):
         out: Path,
         telemetry: Path | None = None,
         canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
         progress: Progress = no_progress,
     ) -> Event:
         """Run the mechanism on the private `rows`, write the bundle to the folder `out`, return what really ran.
@@ -83,6 +85,7 @@ class Candidate(Protocol):
                 once the release is settled, and for un-noised curves (`loss.json`, a list by step).
             canaries: users that are nobody's, to be put beside the rows on columns of their own, of which nothing goes
                 into `out`; what was seen of them is told to `canaries.observe`. None where nothing is audited.
+            flags: how it is computed; they cannot change what is guaranteed, and are no part of the plan.
             progress: called with the steps done and their number.
         """
         ...

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from components.core.errors import BudgetExhausted, Misconfigured, Refused
+from components.core.params import PerformanceFlags as PerformanceFlags
 from components.privacy import accounting
 from components.privacy.release import Event, SampledGaussian
 
@@ -125,24 +126,6 @@ class PrivacyPlan(BaseModel):
         )
         accounting.cross_check(plan.event, delta)
         return plan
-
-
-class PerformanceFlags(BaseModel):
-    """How a training is computed. By contract nothing here can change what is guaranteed.
-
-    Attributes:
-        accelerator: Lightning's name of the device; "auto" takes a GPU where there is one.
-        grad_sample_mode: how clipped sums are formed; "book_keeping" by one backward pass to the layers' outputs,
-            "ghost" (Opacus) by two, with norms from activations and signals, "hooks" (Opacus) by every user's gradient.
-            All give the same sum.
-        physical_batch_size: users that are in memory at once; a larger Poisson batch is summed in parts.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    accelerator: str = "auto"
-    grad_sample_mode: Literal["book_keeping", "ghost", "hooks"] = "book_keeping"
-    physical_batch_size: int = Field(4096, ge=1)
 
 
 class Planned(Protocol):

@@ -129,6 +129,7 @@ def _fitted(
             out=out,
             telemetry=aside,
             canaries=canaries,
+            flags=run.params.performance,
             progress=progress,
         )
         if canaries:  # before the release is settled: whatever is settled can be audited

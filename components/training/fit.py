@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ from components.privacy.canaries import Canaries
 from components.privacy.engine import DPSGD
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
 from components.training import checkpoint
-from components.training.batches import Batches, poisson, shuffled
+from components.training.batches import Batches, Sample, count, poisson, shuffled
+from components.training.ranks import Rank, as_the_first_says, first, helped
 from components.training.watched import Watched
 
 
@@ -54,6 +56,7 @@ def fit(
     flags: PerformanceFlags | None = None,
     canaries: Canaries | None = None,
     progress: Progress = no_progress,
+    rank: Rank | None = None,
 ) -> Fitted:
     """Train `module` in place on `rows`, one row a user.
 
@@ -71,6 +74,7 @@ def fit(
         flags: how it is computed; they cannot change the guarantee.
         canaries: users that are nobody's, to take part in a private training on a matrix, and to be told what was seen.
         progress: called with the steps done and their number.
+        rank: which of several processes this is; only those that this function starts are given one.
 
     Raises:
         Misconfigured: a schedule is given twice or not at all, or a plan has no `intend`.
@@ -102,8 +106,10 @@ def fit(
         optimizer.load_state_dict(before.optimizer)
         if watched and before.watched:
             watched.resume(before.watched)
+    alone, rank = rank is None, rank or first(flags.devices if plan else 1)
+    helpers = helped(rank, _assist, module, rows, plan, flags, canaries, checkpoints) if alone else nullcontext()
     rows = watched.rows(rows) if watched else rows
-    sample = poisson(rows, plan.sample_rate) if plan else shuffled(rows, batch_size or 1)
+    sample = _sample(rows, plan, rank) if plan else shuffled(rows, batch_size or 1)
     with _quiet():
         stepper = (
             _Plain(module, optimizer)
@@ -113,13 +119,14 @@ def fit(
 
     def after_step(steps: int) -> None:
         progress(steps, total)
-        if checkpoints and (steps % checkpoint_every == 0 or steps == total):
+        if rank.number == 0 and checkpoints and (steps % checkpoint_every == 0 or steps == total):
             seen = watched.seen() if watched else None
             checkpoint.Checkpoint(steps, identity, module.state_dict(), optimizer.state_dict(), seen).write(checkpoints)
 
     loop = _Loop(trained, optimizer, stepper, intend or (lambda steps: None), lambda ran: after_step(done + ran))
     try:
-        _run(loop, Batches(rows, sample, total - done), flags)
+        with helpers:
+            _run(loop, Batches(rows, sample, total - done), flags, rank)
     finally:
         stepper.detach()
     if watched:
@@ -127,6 +134,38 @@ def fit(
     if not all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters()):
         raise ContractBroken("What the training learnt is not finite", next_step="Lower the learning rate.")
     return Fitted(steps=stepper.steps, resumed_from=done, losses=tuple(loop.losses))
+
+
+def _sample(rows: Any, plan: PrivacyPlan, rank: Rank) -> Sample:
+    """Return what draws the users of a private step: of all, or of those that belong to this rank alone."""
+    if rank.world == 1:
+        return poisson(rows, plan.sample_rate)
+    mine = np.arange(rank.number, count(rows), rank.world)
+    drawn = poisson(mine, plan.sample_rate)
+    return lambda: mine[drawn()]
+
+
+def _assist(
+    rank: Rank,
+    module: lightning.LightningModule,
+    rows: Any,
+    plan: PrivacyPlan,
+    flags: PerformanceFlags,
+    canaries: Canaries | None,
+    checkpoints: Path | None,
+) -> None:
+    """Train beside rank 0, which says at each step whether it was intended."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // rank.world))
+    fit(
+        module,
+        rows,
+        plan=plan,
+        intend=lambda steps: None,
+        checkpoints=checkpoints,
+        flags=flags,
+        canaries=canaries,
+        rank=rank,
+    )
 
 
 def _probe(module: lightning.LightningModule, rows: Any) -> Tensor:
@@ -184,20 +223,26 @@ class _Loop(lightning.LightningModule):
 
     def training_step(self, batch: Tensor) -> None:
         """Take one step, its intent first; stop where nothing more is held."""
-        try:
-            self._intend(1)
-        except BudgetExhausted:
+        if not as_the_first_says(self._held(), self.device):
             self.trainer.should_stop = True
             return
         self.losses.append(self._stepper.step(batch))
         self._after_step(self._stepper.steps)
 
+    def _held(self) -> bool:
+        try:
+            self._intend(1)
+        except BudgetExhausted:
+            return False
+        return True
 
-def _run(loop: _Loop, batches: Batches, flags: PerformanceFlags) -> None:
+
+def _run(loop: _Loop, batches: Batches, flags: PerformanceFlags, rank: Rank) -> None:
     with _quiet():
         trainer = lightning.Trainer(
             accelerator=flags.accelerator,
-            devices=1,
+            devices=rank.world,
+            strategy=rank.strategy,
             max_epochs=1,
             use_distributed_sampler=False,
             logger=False,
@@ -211,7 +256,7 @@ def _run(loop: _Loop, batches: Batches, flags: PerformanceFlags) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's hints (workers, devices, tips) off the user's screen; errors still show."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")]
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -16,7 +16,8 @@ from opacus.grad_sample import AbstractGradSampleModule
 from torch import Tensor, nn
 
 from components.core.errors import ContractBroken
-from components.privacy.clipping.layers import RULES, Call, Rule, without
+from components.privacy.clipping.calls import Call, Rule, without
+from components.privacy.clipping.layers import RULES
 from components.privacy.clipping.sums import Sums
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.core import digest
 from components.core.files import write_bytes
+from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
@@ -92,6 +93,7 @@ def train(
     intend: Callable[[int], None] | None = None,
     checkpoints: Path | None = None,
     canaries: Canaries | None = None,
+    flags: PerformanceFlags | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Bundle, Fitted]:
     """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling."""
@@ -106,6 +108,7 @@ def train(
         intend=intend,
         checkpoints=checkpoints,
         canaries=canaries,
+        flags=flags,
         progress=progress,
         **schedule,
     )
@@ -142,6 +145,7 @@ class Autoencoder:
         "components.services.recommend.columns",
         "components.services.recommend.model",
         "components.training.fit",
+        "components.training.ranks",
         "components.training.watched",
         "components.training.batches",
         "components.training.checkpoint",
@@ -149,7 +153,10 @@ class Autoencoder:
         "components.privacy.engine",
         "components.privacy.clipping.book_keeping",
         "components.privacy.clipping.by_opacus",
+        "components.privacy.clipping.calls",
         "components.privacy.clipping.layers",
+        "components.privacy.clipping.linear",
+        "components.privacy.clipping.lookups",
         "components.privacy.clipping.sums",
         "components.privacy.randomness",
         "components.privacy.rows",
@@ -191,6 +198,7 @@ class Autoencoder:
         out: Path,
         telemetry: Path | None = None,
         canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
         progress: Progress = no_progress,
     ) -> Event:
         """Train under the plan and write the bundle."""
@@ -208,6 +216,7 @@ class Autoencoder:
             intend=intend,
             checkpoints=telemetry and telemetry / "checkpoints",
             canaries=canaries,
+            flags=flags,
             progress=progress,
         )
         if telemetry is not None:

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
 from components.core import digest
+from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.canaries import Canaries
@@ -168,6 +169,7 @@ class Gram:
         out: Path,
         telemetry: Path | None = None,
         canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
         progress: Progress = no_progress,
     ) -> Gaussian:
         """Release the Gram matrix and write the bundle."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.canaries import Canaries
@@ -88,6 +89,7 @@ class Popularity:
         out: Path,
         telemetry: Path | None = None,
         canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
         progress: Progress = no_progress,
     ) -> Gaussian:
         """Release popularity and write the bundle."""

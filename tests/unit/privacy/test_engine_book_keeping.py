@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from components.core.errors import ContractBroken
-from components.privacy.clipping import layers
+from components.privacy.clipping import linear
 from components.privacy.clipping.book_keeping import BookKeeping, unsupported
 from components.privacy.clipping.by_opacus import ByOpacus
-from components.privacy.clipping.layers import Call, lengths
+from components.privacy.clipping.calls import Call, lengths
 from components.privacy.clipping.sums import Sums
 from components.privacy.engine import DPSGD
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
@@ -86,7 +86,7 @@ def test_gram_matrices_that_cancel_are_not_gone_by():
     given = torch.cat([given, given + 1e-4 * torch.randn(4, 1, 32)], dim=1)
     arrived = torch.cat([1e3 * arrived, -1e3 * arrived], dim=1)
     true = torch.linalg.matrix_norm(arrived.double().mT @ given.double())
-    torch.testing.assert_close(layers._outer_norms(given, arrived, False).double(), true, rtol=1e-2, atol=0)
+    torch.testing.assert_close(linear._outer_norms(given, arrived, False).double(), true, rtol=1e-2, atol=0)
 
 
 def test_no_temporary_is_as_large_as_rows_times_vocabulary():

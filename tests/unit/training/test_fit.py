@@ -129,7 +129,7 @@ def test_nothing_in_the_signature_can_set_noise_or_rate_beside_the_plan():
         "epsilon",
         "accumulate_grad_batches",
     }
-    assert set(PerformanceFlags.model_fields) == {"accelerator", "grad_sample_mode", "physical_batch_size"}
+    assert set(PerformanceFlags.model_fields) == {"accelerator", "devices", "grad_sample_mode", "physical_batch_size"}
 
 
 def test_flags_do_not_change_the_step():
