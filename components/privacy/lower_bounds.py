@@ -32,7 +32,7 @@ from components.privacy.release import Event, Gaussian, SampledGaussian
 CONFIDENCE = 0.999
 """With which each bound holds."""
 
-_MOST = 64.0
+_MOST = 16.0
 """Times the claimed signal: more is not told apart from noise that is missing."""
 
 _GUESSED = (0.04, 0.08, 0.15, 0.3, 0.5)
@@ -93,7 +93,7 @@ def simulated(like: Observed, event: Event, drawn: np.random.Generator) -> Obser
 def largest_noise(observed: Observed, claimed: Event, confidence: float = CONFIDENCE) -> float:
     """Return the largest noise multiplier that is compatible with what was observed at `confidence`; see the module.
 
-    Infinite where no noise is too much, and 1/64 of the claimed one where none at all was seen.
+    Infinite where no noise is too much, and 1/16 of the claimed one where none at all was seen.
     """
     rate, steps, least = _sampling(claimed), observed.steps, claimed.noise_multiplier / _MOST
     users, inserted = np.array(observed.users, dtype=float), np.array(observed.inserted, dtype=bool)
@@ -208,9 +208,11 @@ def _epsilon(claimed: Event, noise_multiplier: float, steps: int, delta: float) 
     if isinstance(claimed, Gaussian):
         mu = math.sqrt(claimed.count) / noise_multiplier
         return accounting.gaussian_epsilon(mu, delta)
+    beyond = noise_multiplier < 0.7 * claimed.noise_multiplier  # far above the claim, where the third digit is idle
+    grid = accounting.COARSE if beyond else accounting.FINE
     while True:
         event = claimed.model_copy(update={"noise_multiplier": noise_multiplier, "steps": steps})
         try:
-            return accounting.epsilon_of([event], delta)
+            return accounting.epsilon_of([event], delta, grid=grid)
         except Refused:
             noise_multiplier *= 2

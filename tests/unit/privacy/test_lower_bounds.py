@@ -53,7 +53,7 @@ def test_an_honest_mechanism_stays_below_its_claim_and_near_its_ceiling(event):
     like, drawn = canaries_of(event), np.random.default_rng(2)
     claim, most = accounting.epsilon_of([event], DELTA), ceiling(like, event, DELTA)
     assert 0.7 * claim < most.epsilon < claim
-    for _ in range(5):
+    for _ in range(3):
         found = bounds(simulated(like, event, drawn), event, DELTA)
         assert found.epsilon < claim
         assert found.one_run < claim
@@ -62,14 +62,14 @@ def test_an_honest_mechanism_stays_below_its_claim_and_near_its_ceiling(event):
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_thousand_canaries_refute_a_mechanism_whose_noise_was_halved(event):
     like, drawn, claim = canaries_of(event), np.random.default_rng(3), accounting.epsilon_of([event], DELTA)
-    for _ in range(5):
+    for _ in range(3):
         assert bounds(simulated(like, with_noise(event, 0.5), drawn), event, DELTA).epsilon > claim
 
 
 def test_more_canaries_prove_more():
-    found = [ceiling(canaries_of(EVENTS[0], users), EVENTS[0], DELTA).epsilon for users in (200, 1000, 10_000)]
+    found = [ceiling(canaries_of(EVENTS[0], users), EVENTS[0], DELTA).epsilon for users in (200, 1000, 5000)]
     assert found == sorted(found)
-    assert found[-1] > 0.85
+    assert found[-1] > 0.8
 
 
 def test_noise_that_is_missing_is_bounded_by_a_finite_figure():
