@@ -5,9 +5,11 @@ import pytest
 
 from components.core import digest
 from components.core.errors import ApprovalInvalid, ContractBroken, GateNotMet, Refused
+from components.privacy.statement import statement
 from components.registry import models, tracking
 from components.registry.card import model_card
 from components.registry.store import prepare_store
+from tests.unit.privacy.stated import AUDIT, FACTS
 
 from .echo import Answer, bundle
 from .people import DATA, evidence, versioned
@@ -36,6 +38,23 @@ def test_the_card_lists_each_gap_as_its_own_sentence(settings):
     assert ".;" not in card
     assert ".." not in card.replace("...", "")
     assert "Not covered" not in model_card(replace(of, **_restated(of, not_covered=())))
+
+
+def test_the_card_holds_the_whole_statement_and_fits_into_the_registrys_column(settings):
+    of = evidence(settings.home)
+    stated = statement(**FACTS, audit=AUDIT)
+    card = model_card(
+        replace(of, **_restated(of, **{name: getattr(stated, name) for name in type(stated).model_fields}))
+    )
+    for said in (
+        *(stated.unit, stated.neighbours, stated.mechanism, stated.lifetime, stated.audit, stated.joint),
+        *(stated.trusted_zone, "2000Q4, 2001Q1", "max_grad_norm 1", "train ε = ", "validation ε = ", "test ε = "),
+        *(f"{name} {figure:.4g}" for name, figure in stated.accountants.items()),
+        *(f"| {one.mechanism} | {one.split} | {one.noise_multiplier:.3g} |" for one in stated.charged),
+        *(gap for gap in stated.not_covered if not gap.startswith(("The trusted zone", "What one user is shown"))),
+    ):
+        assert said in card, said
+    assert len(card) < 5000
 
 
 def test_the_same_bundle_and_verdict_are_registered_once(settings, echo):
