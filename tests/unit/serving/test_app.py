@@ -14,11 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import ApprovalInvalid
-from components.core.records import PrivacyStatement
 from components.serving import access
 from components.serving.app import create
 
-from .toy import STATEMENT, TOY, Client, HandTurned, champion
+from .toy import TOY, Client, HandTurned, champion
 
 
 def _app(source: HandTurned) -> FastAPI:
@@ -57,15 +56,6 @@ def test_the_process_is_healthy_and_ready_with_its_champion(client: Client) -> N
     ready = client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json() == {"ready": True, "versions": {"toy": 3}, "problems": {}}
-
-
-def test_models_shows_the_privacy_statement_the_digest_and_who_approved(client: Client, source: HandTurned) -> None:
-    (model,) = client.get("/v1/models").json()
-    assert model["service"] == "toy"
-    assert model["version"] == 3
-    assert model["bundle"] == source.champions["toy"].bundle_digest  # type: ignore[union-attr]
-    assert (model["author"], model["approver"], model["since"]) == ("ana", "ben", "2026-11-24T00:00:00Z")
-    assert PrivacyStatement.model_validate(model["privacy"]) == STATEMENT
 
 
 def test_without_an_approval_nothing_is_served_and_readyz_says_why() -> None:

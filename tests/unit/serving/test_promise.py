@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
+from components.core.records import PrivacyStatement
 from components.privacy.statement_document import VersionStatement, schema
 
 from .test_app import _app, _problem
@@ -30,3 +31,14 @@ def test_without_a_champion_there_is_no_statement_and_the_answer_says_why() -> N
     client = Client(_app(HandTurned()))
     for path in ("/v1/toy/statement", "/v1/toy/statement.html"):
         assert "No champion of toy" in _problem(client.get(path), 503)["detail"]
+
+
+def test_models_shows_the_privacy_statement_the_digest_and_who_approved(tmp_path: Path) -> None:
+    source = HandTurned(toy=champion(tmp_path, 3))
+    client = Client(_app(source))
+    (model,) = client.get("/v1/models").json()
+    assert model["service"] == "toy"
+    assert model["version"] == 3
+    assert model["bundle"] == source.champions["toy"].bundle_digest  # type: ignore[union-attr]
+    assert (model["author"], model["approver"], model["since"]) == ("ana", "ben", "2026-11-24T00:00:00Z")
+    assert PrivacyStatement.model_validate(model["privacy"]) == STATEMENT
