@@ -4,7 +4,8 @@ Rows are users, made up. Every contestant draws its batches alike (Poisson, `BAT
 model's own optimizer, and pays for sampling; the private ones also for clipping and noise. Contestants take turns in
 rounds, so that a busy machine hits all alike. A step's time is from the end of one to the end of the next. Peak memory
 is that of a process of its own (on a GPU, of torch's allocator), less what it held before training. The ledger's
-intents are left out: they are one row each, whatever the model.
+intents are left out: they are one row each, whatever the model. Book-keeping and ghost run by the flags that ship
+(parts of at most 768 users); hooks, which make every user's gradient, in parts that fit into memory, and fewer steps.
 
     autoencoder  `recommend`'s own network, 128 wide, at the catalogues of a small and of a large shop
     ctr          one row a user: 8 impressions of 8 fields (28,101 ids, 16 wide), then the 400-400-400 of DeepFM (Guo et
@@ -93,7 +94,8 @@ class TextHead(lightning.LightningModule):
         """Return each user's loss."""
         messages = rows.reshape(len(rows), MESSAGES, ENCODED + 1)
         scores, intents = self.head(messages[:, :, :-1]), messages[:, :, -1].long()
-        return functional.cross_entropy(scores.mT, intents, reduction="none").mean(dim=1)
+        each = functional.cross_entropy(scores.flatten(0, 1), intents.flatten(), reduction="none")
+        return each.view(len(rows), MESSAGES).mean(dim=1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the model's own."""
@@ -168,7 +170,9 @@ class Without(lightning.LightningModule):
         return self.module.configure_optimizers()
 
 
-def a_round(contestant: str, module: lightning.LightningModule, rows: Any, steps: int, at_once: int) -> Times:
+def a_round(
+    contestant: str, module: lightning.LightningModule, rows: Any, steps: int, at_once: int | None = None
+) -> Times:
     """Train for `steps` and return the wall and processor seconds of all but the first."""
     ends: Times = []
 
@@ -186,7 +190,7 @@ def a_round(contestant: str, module: lightning.LightningModule, rows: Any, steps
         trainer.fit(Without(module, after_step), DataLoader(batches, batch_size=None))
     else:
         mode = {OURS: "book_keeping", GHOST: "ghost", HOOKS: "hooks"}[contestant]
-        flags = PerformanceFlags(grad_sample_mode=mode, physical_batch_size=at_once if contestant == HOOKS else 4096)
+        flags = PerformanceFlags(grad_sample_mode=mode, **({"physical_batch_size": at_once} if at_once else {}))
         plan = PLAN.model_copy(update={"steps": steps})
         fit(module, rows, plan=plan, intend=lambda steps: None, flags=flags, progress=after_step)
     return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(ends)]
@@ -203,7 +207,7 @@ def times(name: str, steps: int, contestants: list[str]) -> dict[str, tuple[floa
             if one == HOOKS and number:
                 continue  # up to a hundred times as slow: a few steps tell
             taken = 3 if one == HOOKS else ROUND
-            found[one] += a_round(one, modules[one], rows, taken, subject.hooks_at_once)
+            found[one] += a_round(one, modules[one], rows, taken, subject.hooks_at_once if one == HOOKS else None)
     return {one: tuple(map(statistics.median, zip(*each, strict=True))) for one, each in found.items()}
 
 
@@ -212,14 +216,15 @@ def peak(name: str, contestant: str) -> float:
     subject = SUBJECTS[name]
     rows, module = subject.rows(), subject.model()
     few = np.zeros((2, MESSAGES * (ENCODED + 1)), np.float32)
-    a_round(contestant, SUBJECTS["text-head"].model(), few, 2, 2)  # libraries are loaded
+    at_once = subject.hooks_at_once if contestant == HOOKS else None
+    a_round(contestant, SUBJECTS["text-head"].model(), few, 2)  # libraries are loaded
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-        a_round(contestant, module, rows, 3, subject.hooks_at_once)
+        a_round(contestant, module, rows, 3, at_once)
         return torch.cuda.max_memory_allocated() / 1e6
     before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    a_round(contestant, module, rows, 3, subject.hooks_at_once)
+    a_round(contestant, module, rows, 3, at_once)
     return _resident("VmHWM") - before
 
 

@@ -138,8 +138,9 @@ class PerformanceFlags(Section):
     grad_sample_mode: Literal["book_keeping", "ghost", "hooks"] = "book_keeping"
     """How clipped sums are formed: by one backward pass to the layers' outputs; "ghost" (Opacus) by two, with norms
     from activations and signals; "hooks" (Opacus) by every user's gradient. All give the same sum."""
-    physical_batch_size: int = Field(4096, ge=1)
-    """Users that are in memory at once; a larger Poisson batch is summed in parts."""
+    physical_batch_size: int = Field(768, ge=1)
+    """Users that are in memory at once; a larger Poisson batch is summed in even parts. On a CPU parts of some hundred
+    are faster than one; a GPU likes more."""
 
 
 class Gates(Section):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -125,8 +126,11 @@ class DPSGD:
         self._clipping.to_standard_module()
 
     def _parts(self, batch: Tensor | SparseRows) -> Iterator[Tensor | SparseRows]:
-        for start in range(0, len(batch), self._flags.physical_batch_size):
-            yield batch[start : start + self._flags.physical_batch_size]
+        """Yield parts of about one size, none larger than what fits."""
+        parts = -(-len(batch) // self._flags.physical_batch_size)
+        bounds = [len(batch) * part // parts for part in range(parts + 1)] if parts else []
+        for start, stop in pairwise(bounds):
+            yield batch[start:stop]
 
     def _require_true_gradient(self, row: Tensor | SparseRows) -> None:
         """Compare the clipped gradient of one row, and its norm, with what autograd gives, dropout drawn alike."""
