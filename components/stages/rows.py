@@ -18,11 +18,12 @@ from components.stages.run import Run
 def private_rows(run: Run, name: str) -> dict[str, Private[Any]]:
     """Return a service's rows of each split, which only a release opens."""
     service, params = run.service(name)
+    tables = _tables(run)  # says what is missing, where there is no dataset
     items = run.data / "split" / "items.parquet"
     view = f"{name} rows {digest.of_path(items)} {digest.of_json(params.model_dump(mode='json'))}"
     return {
         which: table.map(lambda path: service.rows(path, items, params), name=view)
-        for which, table in _tables(run).items()
+        for which, table in tables.items()
     }
 
 
