@@ -63,7 +63,7 @@ def main() -> None:
                 for users in arguments.canaries:
                     seen = []
                     for noise in (1.0, 0.5):
-                        canaries = _canaries(candidate, users)
+                        canaries = Canaries.flipped(users)
                         with _noise(noise):
                             event = fitted(candidate, epsilon, below, canaries)[0]
                         seen.append(proof(canaries.required(), event, DELTA))
@@ -127,13 +127,6 @@ def _shop(tree: Params, service: Service, options: object, scratch: Path) -> tup
 
 def _charge_nothing(steps: int) -> None:
     """The rows are simulated."""
-
-
-def _canaries(candidate: Candidate, users: int) -> Canaries:
-    """Return canaries; for a training, whose batches hold a column for each direction, more of them in cohorts."""
-    if candidate.name in ("popularity", "gram") or users < FULL[0]:
-        return Canaries.flipped(users)
-    return Canaries.flipped(users, alone=500, cohort=max(25, users // 1000))
 
 
 def _all_alone(event: Any, users: int) -> float:

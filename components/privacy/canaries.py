@@ -92,11 +92,13 @@ class Canaries:
         """Reserved coordinates: one for each direction, and the empty ones."""
         return self.directions * (1 + NULLS)
 
-    def beside(self, matrix: Any, value: float = 1.0) -> sparse.csr_array:
-        """Return `matrix`, `(users, columns)`, with those who take part below it and a column for each direction to
-        its right, where each of them has `value`.
+    def numbered(self, matrix: Any) -> sparse.csr_array:
+        """Return `matrix`, `(users, columns)`, with those who take part below it and one reserved column to its right:
+        the number of a canary's direction, from 1, and 0 for every user.
         """
-        return _beside(matrix, self._rows(value))
+        rows = self._rows(1.0)
+        numbers = sparse.csr_array((rows.indices[:, None] + 1).astype(np.float32))
+        return _beside(matrix, numbers)
 
     def as_items(self, matrix: Any) -> sparse.csr_array:
         """Return `matrix`, `(users, columns)`, with canaries of one reserved item, of `coordinates` many."""

@@ -98,7 +98,7 @@ def fit(
         if not hasattr(rows, "shape"):
             raise Misconfigured("A training with canaries needs rows in a matrix", value=type(rows).__name__)
         trained = watched = Watched(module, optimizer, canaries, plan)
-        probe = torch.nn.functional.pad(probe, (0, canaries.directions))
+        probe = torch.nn.functional.pad(probe, (0, 1))
     before = checkpoint.read(checkpoints, identity) if checkpoints else None
     done = before.steps if before else 0
     if before:

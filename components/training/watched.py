@@ -1,8 +1,8 @@
 """Canaries in a training: reserved weights beside the model's, of which every noisy gradient is watched.
 
-A canary's loss is linear in the reserved weights, one for each direction, so that its gradient is there, is clipped,
-and leaves the model's own weights alone; a user's loss is the model's. So real users are trained on as if there were
-no canaries: same sampling, same normaliser, and no gradient of a canary in any weight that is kept.
+A canary's loss is linear in its direction's reserved weight, so that its gradient is there, is clipped, and leaves the
+model's own weights alone; a user's loss is the model's. So users are trained on as if there were no canaries: same
+sampling, same normaliser, and no gradient of a canary in any weight that is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SATURATING = 16.0
 
 
 class Watched(nn.Module):
-    """A model with reserved weights. Batches hold the model's columns, and then one for each direction.
+    """A model with reserved weights. Batches hold the model's columns, and then the number of a canary's direction.
 
     Args:
         module: the model, with `losses(batch) -> (rows,)`.
@@ -36,23 +36,27 @@ class Watched(nn.Module):
     ) -> None:
         super().__init__()
         self.module = module
-        self.reserved = nn.Linear(canaries.directions, 1 + NULLS, bias=False)  # outputs that no loss reads get noise
+        # Line 0 is for users; of each line the loss reads the first weight, and the others show the noise alone.
+        self.reserved = nn.Embedding(1 + canaries.directions, 1 + NULLS)
         nn.init.zeros_(self.reserved.weight)
         self._canaries, self._plan, self._steps = canaries, plan, 0
-        self._sums = np.zeros((1 + NULLS, canaries.directions))
+        self._sums = np.zeros((canaries.directions, 1 + NULLS))
         optimizer.add_param_group({"params": [self.reserved.weight], "lr": 0.0})
         self._hook = optimizer.register_step_pre_hook(lambda *_: self._see())
 
     def rows(self, rows: Any) -> Any:
         """Return the rows of users, `(users, columns)`, and of canaries."""
-        return self._canaries.beside(rows, _SATURATING * self._plan.max_grad_norm)
+        return self._canaries.numbered(rows)
 
     def losses(self, batch: Tensor) -> Tensor:
         """Return the loss of every row, `(rows,)`."""
-        columns = batch.shape[1] - self._canaries.directions
-        held = batch[:, columns:]
-        canary = cast(Tensor, self.reserved(held))[:, 0]
-        return torch.where((held != 0).any(dim=1), canary, cast(Any, self.module).losses(batch[:, :columns]))
+        if (
+            batch.requires_grad
+        ):  # the engine asks which inputs act on a loss: numbers do not, and Opacus' hooks would wait
+            return cast(Tensor, cast(Any, self.module).losses(batch[:, :-1]))
+        number = batch[:, -1].long()
+        canary = _SATURATING * self._plan.max_grad_norm * cast(Tensor, self.reserved(number))[:, 0]
+        return torch.where(number > 0, canary, cast(Any, self.module).losses(batch[:, :-1]))
 
     def seen(self) -> dict[str, Any]:
         """Return which canaries take part and what was seen of them so far, for a checkpoint."""
@@ -68,10 +72,10 @@ class Watched(nn.Module):
         """Stop watching, and tell the canaries what was seen of them."""
         self._hook.remove()
         if self._steps:
-            self._canaries.observe(self._sums / math.sqrt(self._steps), steps=self._steps)
+            self._canaries.observe(self._sums.T / math.sqrt(self._steps), steps=self._steps)
 
     def _see(self) -> None:
         """Add a step's noisy gradient, as the optimizer gets it, in clipping norms."""
         gradient = cast(Tensor, self.reserved.weight.grad).detach().cpu().double().numpy()
-        self._sums += gradient * (self._plan.expected_batch_size / self._plan.max_grad_norm)
+        self._sums += gradient[1:] * (self._plan.expected_batch_size / self._plan.max_grad_norm)
         self._steps += 1

@@ -31,7 +31,7 @@ def test_a_fair_coin_of_its_own_decides_for_each_direction():
 
 def test_no_user_shares_a_row_or_a_column_with_a_canary():
     matrix = matrix_of()
-    for both in (CANARIES.beside(matrix), CANARIES.as_items(matrix), CANARIES.as_pairs(matrix)):
+    for both in (CANARIES.numbered(matrix), CANARIES.as_items(matrix), CANARIES.as_pairs(matrix)):
         np.testing.assert_array_equal(both[:50, :20].toarray(), matrix.toarray())
         assert both.shape[0] == 50 + part_of(CANARIES).sum()
         assert both[:50, 20:].nnz == both[50:, :20].nnz == 0

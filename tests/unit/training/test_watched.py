@@ -10,6 +10,7 @@ from components.core.errors import Misconfigured
 from components.privacy import engine
 from components.privacy.canaries import Canaries
 from components.privacy.lower_bounds import largest_noise
+from components.privacy.plan import PerformanceFlags
 from components.training import checkpoint
 from components.training.fit import fit
 from tests.unit.training.toy import Autoencoder, Intents, plan_of, rows_of, vector
@@ -53,6 +54,23 @@ def test_a_canary_is_sampled_like_everyone_else():
     steps = np.array(canaries.required().scores) * np.sqrt(20)
     assert steps.mean() == pytest.approx(20 * 0.2, abs=5 * np.sqrt(20 * 0.2 * 0.8 / 400))
     assert steps.var() == pytest.approx(20 * 0.2 * 0.8, rel=0.4)
+
+
+def test_a_step_on_nobody_is_seen_as_noise():
+    canaries = Canaries.flipped(200)
+    trained(canaries, plan_of(steps=3, sample_rate=1e-9))
+    seen = canaries.required()
+    assert seen.steps == 3
+    assert np.std(seen.scores) == pytest.approx(0.5, rel=0.5)
+    assert seen.null_square == pytest.approx(0.25, rel=0.5)
+
+
+@pytest.mark.parametrize("mode", ["ghost", "hooks"])
+def test_opacus_own_modes_see_the_same_canaries(mode):
+    canaries = Canaries.flipped(200)
+    with patch.object(engine, "add_noise_", noiseless):
+        trained(canaries, flags=PerformanceFlags(grad_sample_mode=mode))
+    np.testing.assert_allclose(canaries.required().scores, canaries.users * canaries.inserted * 2, atol=1e-4)
 
 
 def test_nothing_of_a_canary_is_in_the_checkpoints_model(tmp_path):
