@@ -12,7 +12,7 @@ from components.services.recommend.data import Rows
 from components.services.recommend.params import RecommendParams
 from components.services.recommend.scoring import Scorer, scores
 
-FLOOR = 0.1
+FLOOR = 0.2
 """Share of μ² that a personal mechanism gives to popularity."""
 
 

@@ -122,7 +122,16 @@ def bundle_of(gram: Floats, sigma: float, columns: Columns, floor: Bundle, param
         "column": columns.of_item.astype(np.int32),
         "weights": weights,
     }
-    return Bundle(Config(kind="gram", blend=params.blend), arrays, floor.catalogue)
+    return Bundle(Config(kind="gram", blend=_blend(gram, sigma, params)), arrays, floor.catalogue)
+
+
+def _blend(gram: Floats, sigma: float, params: GramParams) -> float:
+    """Return at how many items of history taste weighs as much as popularity: the more, the less stands out of noise.
+
+    The sum of all entries has noise of deviation σ · columns. Read off the released matrix, it costs nothing.
+    """
+    signal = max(float(gram.sum()), 1.0)
+    return params.blend + min(params.hedge * (sigma * len(gram) / signal) ** 2, 1e6)
 
 
 class Gram:
@@ -130,7 +139,7 @@ class Gram:
 
     name = "gram"
     personal = True
-    share = 0.8
+    share = 0.7
     modules = (
         __name__,
         "components.services.recommend.data",

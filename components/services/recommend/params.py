@@ -21,6 +21,8 @@ class GramParams(Section):
     """λ of the regression, in users."""
     blend: float = Field(2.0, ge=0)
     """Items of history at which a user's own taste weighs as much as popularity."""
+    hedge: float = Field(1500.0, ge=0)
+    """How many more of them where the matrix is all noise: this many times the square of noise ÷ signal of its sum."""
 
 
 class AutoencoderParams(Section):

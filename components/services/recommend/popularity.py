@@ -61,7 +61,7 @@ class Popularity:
 
     name = "popularity"
     personal = False
-    share = 0.1
+    share = 0.2
     modules = (
         __name__,
         "components.services.recommend.data",

@@ -12,7 +12,7 @@ from scipy import sparse
 from components.core.errors import ContractBroken
 from components.services.recommend import gram
 from components.services.recommend.columns import partition
-from components.services.recommend.data import Rows
+from components.services.recommend.data import Rows, fold_in
 from components.services.recommend.params import GramParams
 from components.services.recommend.scoring import lines, scores
 
@@ -125,3 +125,28 @@ def test_a_further_user_moves_what_is_released_by_the_declared_sensitivity_and_n
     moved = np.linalg.norm(released([*others, added]) - released(others))
     assert moved <= declared.sensitivity * (1 + 1e-9)
     assert moved == pytest.approx(declared.sensitivity if len(added) > 1 else 0.0, abs=1e-9)
+
+
+def test_the_less_stands_out_of_the_noise_the_more_popularity_weighs() -> None:
+    columns = partition(shop.catalogue(), np.ones(30), limit=30, enough=31)
+    matrix, params = gram.statistic(shop.tastes(3000)), GramParams()
+    blends = [
+        gram.bundle_of(matrix, sigma, columns, shop.floor(), params).config.blend for sigma in (0.0, 1.0, 10.0, 1e9)
+    ]
+    assert blends[0] == params.blend
+    assert blends == sorted(blends)
+    assert blends[-1] > 1000
+    nothing = gram.bundle_of(-matrix, 1.0, columns, shop.floor(), params)
+    assert nothing.config.blend > 1000
+
+
+def test_at_a_thousand_times_the_noise_nothing_but_popularity_is_left() -> None:
+    columns = partition(shop.catalogue(), np.ones(30), limit=30, enough=31)
+    matrix = gram.statistic(shop.tastes(3000))
+    drawn = np.random.default_rng(4).normal(size=gram.as_vector(matrix).shape)
+    drowned = gram.bundle_of(
+        gram.as_matrix(gram.as_vector(matrix) + 1000 * drawn, 30), 1000.0, columns, shop.floor(), GramParams()
+    )
+    history, _ = fold_in(Rows(shop.tastes(50, seed=5), shop.catalogue()), 0)
+    by_taste, by_popularity = (np.argsort(-scores(one, history), axis=1)[:, :10] for one in (drowned, shop.floor()))
+    assert np.array_equal(by_taste, by_popularity)
