@@ -4,8 +4,9 @@ Rows are users, made up. Every contestant draws its batches alike (Poisson, `BAT
 model's own optimizer, and pays for sampling; the private ones also for clipping and noise. Contestants take turns in
 rounds, so that a busy machine hits all alike. A step's time is from the end of one to the end of the next. Peak memory
 is that of a process of its own (on a GPU, of torch's allocator), less what it held before training. The ledger's
-intents are left out: they are one row each, whatever the model. Book-keeping and ghost run by the flags that ship
-(parts of at most 768 users); hooks, which make every user's gradient, in parts that fit into memory, and fewer steps.
+intents are left out: they are one row each, whatever the model. Book-keeping and ghost sum a batch in
+parts of at most 768 users, as shipped, save the text head, whose rows are small; hooks, which make each gradient,
+in parts that fit into memory, and for fewer steps.
 
     autoencoder  `recommend`'s own network, 128 wide, at the catalogues of a small and of a large shop
     ctr          one row a user: 8 impressions of 8 fields (28,101 ids, 16 wide), then the 400-400-400 of DeepFM (Guo et
@@ -134,18 +135,26 @@ def messages() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and its rows; Opacus' hooks make every user's gradient, so they get as few users at once as fit."""
+    """A model, its rows, and how many users are summed at once: as shipped, or all where rows are small.
+
+    Opacus' hooks make every user's gradient, so they get as few users at once as fit.
+    """
 
     model: Callable[[], lightning.LightningModule]
     rows: Callable[[], Any]
     hooks_at_once: int
+    at_once: int = PerformanceFlags().physical_batch_size
+
+    def users_at_once(self, contestant: str) -> int:
+        """Return how many users of a batch a contestant sums at once."""
+        return self.hooks_at_once if contestant == HOOKS else self.at_once
 
 
 SUBJECTS = {
     "autoencoder-2000": Subject(lambda: autoencoder(2_000), lambda: baskets(2_000), 128),
     "autoencoder-20000": Subject(lambda: autoencoder(20_000), lambda: baskets(20_000), 16),
     "ctr": Subject(Ctr, impressions, 64),
-    "text-head": Subject(TextHead, messages, 1024),
+    "text-head": Subject(TextHead, messages, 1024, 4096),
 }
 OURS, PEER, GHOST, HOOKS = "book-keeping", "without privacy", "opacus ghost", "opacus hooks"
 
@@ -170,9 +179,7 @@ class Without(lightning.LightningModule):
         return self.module.configure_optimizers()
 
 
-def a_round(
-    contestant: str, module: lightning.LightningModule, rows: Any, steps: int, at_once: int | None = None
-) -> Times:
+def a_round(contestant: str, module: lightning.LightningModule, rows: Any, steps: int, at_once: int) -> Times:
     """Train for `steps` and return the wall and processor seconds of all but the first."""
     ends: Times = []
 
@@ -190,7 +197,7 @@ def a_round(
         trainer.fit(Without(module, after_step), DataLoader(batches, batch_size=None))
     else:
         mode = {OURS: "book_keeping", GHOST: "ghost", HOOKS: "hooks"}[contestant]
-        flags = PerformanceFlags(grad_sample_mode=mode, **({"physical_batch_size": at_once} if at_once else {}))
+        flags = PerformanceFlags(grad_sample_mode=mode, physical_batch_size=at_once)
         plan = PLAN.model_copy(update={"steps": steps})
         fit(module, rows, plan=plan, intend=lambda steps: None, flags=flags, progress=after_step)
     return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(ends)]
@@ -207,7 +214,7 @@ def times(name: str, steps: int, contestants: list[str]) -> dict[str, tuple[floa
             if one == HOOKS and number:
                 continue  # up to a hundred times as slow: a few steps tell
             taken = 3 if one == HOOKS else ROUND
-            found[one] += a_round(one, modules[one], rows, taken, subject.hooks_at_once if one == HOOKS else None)
+            found[one] += a_round(one, modules[one], rows, taken, subject.users_at_once(one))
     return {one: tuple(map(statistics.median, zip(*each, strict=True))) for one, each in found.items()}
 
 
@@ -216,8 +223,8 @@ def peak(name: str, contestant: str) -> float:
     subject = SUBJECTS[name]
     rows, module = subject.rows(), subject.model()
     few = np.zeros((2, MESSAGES * (ENCODED + 1)), np.float32)
-    at_once = subject.hooks_at_once if contestant == HOOKS else None
-    a_round(contestant, SUBJECTS["text-head"].model(), few, 2)  # libraries are loaded
+    at_once = subject.users_at_once(contestant)
+    a_round(contestant, SUBJECTS["text-head"].model(), few, 2, 2)  # libraries are loaded
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         a_round(contestant, module, rows, 3, at_once)
