@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
@@ -52,6 +53,8 @@ def _server() -> str:
     # What it writes need not outlive the run: in memory, flushing to disk costs nothing and stays switched on.
     memory = Path("/dev/shm")
     where = memory if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**29 else None
+    for left in (where or Path(tempfile.gettempdir())).glob("jali-pg.*"):
+        _remove_if_dead(left)
     folder = Path(tempfile.mkdtemp(prefix="jali-pg.", dir=where))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     command = _as_somebody(folder)
@@ -81,6 +84,17 @@ def _stop(server: subprocess.Popen[bytes], starter: int) -> None:
     if os.getpid() == starter:
         server.terminate()
         server.wait(timeout=30)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    """Remove what a run left that was killed; its server ended with it."""
+    pid = folder / "data" / "postmaster.pid"
+    # One without a number may be starting, unless it is old.
+    with suppress(OSError, ValueError, IndexError):
+        number = int(pid.read_text().split()[0]) if pid.exists() else None
+        old = time.time() - folder.stat().st_mtime > 3600
+        if old if number is None else not Path("/proc", str(number)).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _as_somebody(folder: Path) -> list[str]:
