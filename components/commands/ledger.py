@@ -33,6 +33,7 @@ def show(as_json: bool, releases: bool) -> None:
     composition over a user's whole life.
     """
     from components.privacy.accounts import LIFETIME
+    from components.privacy.backends import without_password
     from components.privacy.ledger import Ledger
     from components.privacy.outlook import lifetimes, uses
 
@@ -48,7 +49,8 @@ def show(as_json: bool, releases: bool) -> None:
         document = {"genesis": book.genesis, "partition": partition, "accounts": shown}
         _print({**document, "lifetime": list(map(rows.of_lifetime, whole)), "releases": done})
         return
-    click.echo(f"ledger {book.genesis[:12]} in {_short(here.home)}; ε at the cap's δ, by an RDP filter")
+    where = without_password(here.ledger_url) if here.ledger_url else _short(here.home)
+    click.echo(f"ledger {book.genesis[:12]} in {where}; ε at the cap's δ, by an RDP filter")
     if book.partition:
         click.echo(f"fixed by its first release: {book.partition}")
     if not accounts:
