@@ -14,22 +14,26 @@ from torch.utils.data import IterableDataset, default_collate
 
 from components.privacy.engine import poisson_sample
 from components.privacy.randomness import numpy_generator
+from components.privacy.rows import SparseRows
 
 Sample = Callable[[], NDArray[np.int64]]
 
 
-class Batches(IterableDataset[Tensor]):
-    """`steps` batches, each the rows that `sample` names. Its length is the number of steps and tells nothing of n."""
+class Batches(IterableDataset[Tensor | SparseRows]):
+    """`steps` batches, each the rows that `sample` names. Its length is the number of steps and tells nothing of n.
 
-    def __init__(self, rows: Any, sample: Sample, steps: int) -> None:
-        self._rows, self._sample, self._steps = rows, sample, steps
+    With `sparse`, rows of a CSR matrix stay sparse.
+    """
+
+    def __init__(self, rows: Any, sample: Sample, steps: int, *, sparse: bool = False) -> None:
+        self._rows, self._sample, self._steps, self._take = rows, sample, steps, take_sparse if sparse else take
 
     def __len__(self) -> int:
         return self._steps
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | SparseRows]:
         for _ in range(self._steps):
-            yield take(self._rows, self._sample())
+            yield self._take(self._rows, self._sample())
 
 
 def take(rows: Any, users: NDArray[np.int64]) -> Tensor:
@@ -46,6 +50,18 @@ def take(rows: Any, users: NDArray[np.int64]) -> Tensor:
     else:
         taken = default_collate([torch.zeros_like(rows[0])])[:0]
     return taken.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def take_sparse(rows: Any, users: NDArray[np.int64]) -> SparseRows:
+    """Return the rows of `users` of a CSR matrix, as they are. An entry that is not finite becomes 0."""
+    taken = rows[users]
+    values = torch.from_numpy(taken.data.astype(np.float32, copy=False))
+    return SparseRows(
+        offsets=torch.from_numpy(taken.indptr.astype(np.int64)),
+        columns=torch.from_numpy(taken.indices.astype(np.int64)),
+        values=values.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0),
+        width=taken.shape[1],
+    )
 
 
 def count(rows: Any) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+from scipy.sparse import issparse
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,6 +23,7 @@ from components.core.progress import Progress, no_progress
 from components.privacy.canaries import Canaries
 from components.privacy.engine import DPSGD
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
+from components.privacy.rows import SparseRows, made_up
 from components.training import checkpoint
 from components.training.batches import Batches, Sample, count, poisson, shuffled
 from components.training.ranks import Rank, as_the_first_says, first, helped
@@ -65,6 +67,7 @@ def fit(
 
     Args:
         module: a LightningModule with `losses(batch) -> (rows,)`, whose `configure_optimizers` returns an optimizer.
+            One with a true attribute `sparse_rows` is given `SparseRows`, of a CSR matrix.
         rows: (users, columns), a CSR matrix, an array or a tensor; or a torch Dataset with a tensor a user.
         plan: the privacy plan, or None.
         intend: makes the intent of n noisy steps durable (`Open.intend`); needed with a plan.
@@ -80,7 +83,9 @@ def fit(
         Misconfigured: a schedule is given twice or not at all, or a plan has no `intend`.
         ContractBroken: rows act on each other in the model, or what it learnt is not finite.
     """
-    flags = flags or PerformanceFlags()
+    flags, sparse = flags or PerformanceFlags(), bool(getattr(module, "sparse_rows", False))
+    if sparse and (canaries or not issparse(rows)):
+        raise Misconfigured("A module with sparse_rows is trained on a CSR matrix, without canaries")
     if plan is not None:
         if intend is None or steps is not None or batch_size is not None:
             raise Misconfigured("A private training takes its schedule from the plan, and needs intend")
@@ -94,7 +99,7 @@ def fit(
         raise Misconfigured("configure_optimizers must return one optimizer", value=type(optimizer).__name__)
     trained: torch.nn.Module = module
     probe, watched = _probe(module, rows) if plan else None, None
-    if plan is not None and probe is not None and canaries is not None:
+    if plan is not None and isinstance(probe, Tensor) and canaries is not None:
         if not hasattr(rows, "shape"):
             raise Misconfigured("A training with canaries needs rows in a matrix", value=type(rows).__name__)
         trained = watched = Watched(module, optimizer, canaries, plan)
@@ -126,7 +131,7 @@ def fit(
     loop = _Loop(trained, optimizer, stepper, intend or (lambda steps: None), lambda ran: after_step(done + ran))
     try:
         with helpers:
-            _run(loop, Batches(rows, sample, total - done), flags, rank)
+            _run(loop, Batches(rows, sample, total - done, sparse=sparse), flags, rank)
     finally:
         stepper.detach()
     if watched:
@@ -168,8 +173,10 @@ def _assist(
     )
 
 
-def _probe(module: lightning.LightningModule, rows: Any) -> Tensor:
+def _probe(module: lightning.LightningModule, rows: Any) -> Tensor | SparseRows:
     """Return two made-up rows: of a matrix's width, else the module's own example (Lightning's convention)."""
+    if getattr(module, "sparse_rows", False):
+        return made_up(rows.shape[1])
     if hasattr(rows, "shape"):
         return torch.bernoulli(torch.full((2, rows.shape[1]), 0.5))
     if isinstance(module.example_input_array, Tensor):
