@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--version", help="A version's number, champion or challenger; by default the source's last training.")
 @click.option("--source", help="A source of params.yaml; by default the one that it chooses, or the version's.")
 @click.option("--targets", type=click.IntRange(20), help="Users asked about; half of them are members.  [2000]")
-@click.option("--shadows", type=click.IntRange(4), help="Models trained for the attack, of each kind.  [32]")
+@click.option("--shadows", type=click.IntRange(4), help="Models trained for the attack, of each kind.  [10]")
 @click.option("--json", "as_json", is_flag=True, help="The record as one line of canonical JSON.")
 def attack(
     service: str, version: str | None, source: str | None, targets: int | None, shadows: int | None, as_json: bool
@@ -39,7 +39,12 @@ def attack(
     stage.require_public(dataset_of(run))
     with alone(run), bar(f"attack {service}") as progress:
         found = stage.attack(
-            run, service, subject, targets=targets or stage.TARGETS, shadows=shadows, progress=progress
+            run,
+            service,
+            subject,
+            targets=targets or stage.TARGETS,
+            shadows=shadows or stage.SHADOWS,
+            progress=progress,
         )
     folder = stage.folder_of(run, service)
     if number is not None:

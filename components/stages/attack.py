@@ -30,7 +30,8 @@ from components.stages.run import Run
 if TYPE_CHECKING:
     from components.registry.evidence import VersionEvidence
 
-TARGETS, SHADOWS, SHADOWS_OF_TRAININGS = 2000, 32, 8
+TARGETS, SHADOWS = 2000, 10
+"""What takes about a minute with a one-shot mechanism; more of them make a stronger attack."""
 NO_NOISE = 1e-9
 """Noise multiplier of the model without privacy: far below what a number holds."""
 
@@ -102,7 +103,7 @@ def attack(
     subject: Subject,
     *,
     targets: int = TARGETS,
-    shadows: int | None = None,
+    shadows: int = SHADOWS,
     progress: Progress = no_progress,
 ) -> Attack:
     """Attack `subject` and its twin without noise, write evidence, plot and report, and return what was found.
@@ -115,7 +116,7 @@ def attack(
         name: the service.
         subject: the model.
         targets: users asked about, half of each kind; fewer where there are not so many.
-        shadows: models of each kind, an even number; by default fewer where each is a training of many steps.
+        shadows: models of each kind, an even number.
         progress: called with the models trained and their number.
 
     Raises:
@@ -133,7 +134,6 @@ def attack(
         raise ContractBroken(
             f"The bundle {subject.bundle} is not the one that was judged", value=found[:12], limit=subject.digest[:12]
         )
-    shadows = shadows or _usual_shadows(subject)
     modules = {module for one in service.candidates.values() for module in one.modules}
     modules |= {__name__, attack_room.__name__, service.exposure.signals.__module__}
     key = digest.of_json([subject.digest, dataset.digest, targets, shadows, digest.of_modules(modules)])
@@ -228,11 +228,6 @@ def _plan(mechanism: Candidate, budget: Budget, params: Any) -> Any:
     """Return the plan that a release ran under, from the record of its parameters."""
     kind = type(mechanism.plan(mu=1.0, delta=budget.delta, population=1000, params=params, floor=None))
     return kind.model_validate(budget.plans[mechanism.name].parameters)
-
-
-def _usual_shadows(subject: Subject) -> int:
-    event = subject.budget.plans[subject.candidate].event
-    return SHADOWS_OF_TRAININGS if event.type == "sampled_gaussian" else SHADOWS
 
 
 def _write(run: Run, name: str, found: Attack) -> None:
