@@ -32,6 +32,7 @@ from components.core import settings
 from components.core.params import Source
 from components.core.progress import bar
 from components.core.service import Candidate, Service, find
+from components.data import shop
 from components.evaluation import metrics
 from components.evaluation.curves import COLUMNS, Curves, Point
 from components.evaluation.planning import held_out
@@ -95,6 +96,7 @@ def _measure(source: str, arguments: argparse.Namespace, scratch: Path) -> Itera
                             ndcg = _ndcg(scores_over(test.catalogue, read_bundle(bundle)), test)
                             figures = {"ndcg_at_100": round(ndcg, 5), "kept": round(ndcg / ceiling, 4)}
                             where = {"source": source, "candidate": name, "users": users, "items": items}
+                            where["simulator"] = shop.VERSION if source == "shop" else None
                             yield Point(**where, epsilon=epsilon, run=turn, **figures)
 
 

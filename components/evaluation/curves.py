@@ -48,6 +48,8 @@ class Point:
     run: int
     ndcg_at_100: float
     kept: float
+    simulator: int | None = None
+    """Version of the simulator, where the data set is simulated."""
 
 
 COLUMNS = tuple(field.name for field in fields(Point))
@@ -236,6 +238,7 @@ def _between(axis: Floats, values: Floats, where: float, bow: int) -> Floats:
 
 def _point(row: dict[str, Any]) -> Point:
     kinds: dict[str, Callable[[str], Any]] = {"source": str, "candidate": str, "users": int, "items": int, "run": int}
+    kinds["simulator"] = lambda text: int(text) if text else None
     point = Point(**{name: kinds.get(name, float)(row[name]) for name in COLUMNS})
     if not (
         math.isfinite(point.kept) and point.kept >= 0 and point.users > 0 and point.items > 0 and point.epsilon > 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from components.cli import jali
 from components.core.errors import Misconfigured
+from components.evaluation.curves import CURVES
 from components.evaluation.planning import Answer
 
 ASKED = ["--users", "6000", "--items", "1000", "--epsilon", "1"]
@@ -69,3 +72,8 @@ def test_a_picture_of_no_known_format_is_refused_before_it_is_drawn(tmp_path: Pa
     error = _run(*ASKED, "--plot", str(tmp_path / "plan.txt")).exception
     assert isinstance(error, Misconfigured)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_installed_package_brings_the_curves_along() -> None:
+    told = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert any(fnmatch(CURVES.name, pattern) for pattern in told["package-data"]["*"])

