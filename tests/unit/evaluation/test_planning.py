@@ -133,7 +133,7 @@ def test_the_answer_survives_json() -> None:
 
 @pytest.mark.parametrize("axis", ["users", "epsilon"])
 def test_measured_trainings_that_were_held_out_lie_within_the_range(axis: str) -> None:
-    """Without its line the way between two cells is twice as long as where one asks, so a little less than 95% may be."""
+    """Without its line the way between two cells is twice as long as it is where one asks: a little less than 95%."""
     told = held_out(Curves.read(CURVES), axis)
     assert len(told) >= 50
     assert sum(found.low <= run <= found.high for found, run in told) >= 0.85 * len(told)
