@@ -4,15 +4,12 @@ Rows are users, made up. Every contestant draws its batches alike (Poisson, `BAT
 model's own optimizer, and pays for sampling; the private ones also for clipping and noise. Contestants take turns in
 rounds, so that a busy machine hits all alike. A step's time is from the end of one to the end of the next. Peak memory
 is that of a process of its own (on a GPU, of torch's allocator), less what it held before training. The ledger's
-intents are left out: they are one row each, whatever the model. Book-keeping and ghost sum a batch in
-parts of at most 768 users, as shipped, save the text head, whose rows are small; hooks, which make each gradient,
-in parts that fit into memory, and for fewer steps.
+intents are left out. A batch is summed in parts of at most 768 users, as shipped, save the text head's, whose rows are
+small; hooks, which make every user's gradient, take what fits into memory, and fewer steps.
 
     autoencoder  `recommend`'s own network, 128 wide, at the catalogues of a small and of a large shop
-    ctr          one row a user: 8 impressions of 8 fields (28,101 ids, 16 wide), then the 400-400-400 of DeepFM (Guo et
-                 al. 2017, section 4.1), by Adam
-    text head    one row a user: 4 messages of 384 numbers (a frozen sentence encoder's), a linear head of 77 intents,
-                 by Adam
+    ctr          a user's 8 impressions of 8 fields (28,101 ids, 16 wide), the 400-400-400 of DeepFM (2017), Adam
+    text head    a user's 4 messages of 384 numbers (a frozen sentence encoder's), a linear head of 77 intents, Adam
 
     python bench/dp_step.py [--models text-head ctr autoencoder-2000 autoencoder-20000] [--steps 30] [--no-opacus]
 """
@@ -21,11 +18,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -189,10 +188,8 @@ def a_round(contestant: str, module: lightning.LightningModule, rows: Any, steps
         ends.append((time.perf_counter(), time.process_time()))
 
     if contestant == PEER:
-        trainer = lightning.Trainer(
-            max_epochs=1, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False,
-        )  # fmt: skip
+        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        trainer = lightning.Trainer(max_epochs=1, devices=1, **quiet)
         batches = Batches(rows, poisson(rows, PLAN.sample_rate), steps)
         trainer.fit(Without(module, after_step), DataLoader(batches, batch_size=None))
     else:
@@ -225,14 +222,13 @@ def peak(name: str, contestant: str) -> float:
     few = np.zeros((2, MESSAGES * (ENCODED + 1)), np.float32)
     at_once = subject.users_at_once(contestant)
     a_round(contestant, SUBJECTS["text-head"].model(), few, 2, 2)  # libraries are loaded
+    before = _resident("VmRSS")
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-        a_round(contestant, module, rows, 3, at_once)
-        return torch.cuda.max_memory_allocated() / 1e6
-    before = _resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     a_round(contestant, module, rows, 3, at_once)
-    return _resident("VmHWM") - before
+    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else _resident("VmHWM") - before
 
 
 def _resident(key: str) -> float:
@@ -278,6 +274,8 @@ def compared(name: str, steps: int, contestants: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     asked = _arguments()
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
     if asked.times:
         print(json.dumps(times(asked.times, asked.steps, asked.contestants)))
     elif asked.peak:

@@ -111,9 +111,9 @@ def loading(patch: Patch, change: Callable[[np.ndarray], np.ndarray]) -> None:
     """Exchange the rows on their way to the model by what `change` makes of all of them."""
 
     class Changed(batches_room.Batches):
-        def __init__(self, rows: Any, sample: Any, steps: int) -> None:
+        def __init__(self, rows: Any, sample: Any, steps: int, **options: Any) -> None:
             dense = np.nan_to_num(np.asarray(rows, dtype=np.float64), posinf=0.0, neginf=0.0)
-            super().__init__(change(dense).astype(np.float32), sample, steps)
+            super().__init__(change(dense).astype(np.float32), sample, steps, **options)
 
     patch.setattr(fit_room, "Batches", Changed)
 
