@@ -22,8 +22,7 @@ def private_rows(run: Run, name: str) -> dict[str, Private[Any]]:
     items = run.data / "split" / "items.parquet"
     view = f"{name} rows {digest.of_path(items)} {digest.of_json(params.model_dump(mode='json'))}"
     return {
-        which: table.map(lambda path: service.rows(path, items, params), name=view)
-        for which, table in tables.items()
+        which: table.map(lambda path: service.rows(path, items, params), name=view) for which, table in tables.items()
     }
 
 
