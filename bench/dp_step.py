@@ -255,18 +255,17 @@ def compared(name: str, steps: int, contestants: list[str]) -> dict[str, Any]:
         of_peer = (seconds[PEER][0] * 1e3, seconds[PEER][1] * 1e3, megabytes[PEER])
         cells = [f"{a:>{w}.1f}{a / b:>8.2f}" for a, b, w in zip(figures, of_peer, (12, 10, 10), strict=True)]
         print(f"{one:16}{''.join(cells)}", flush=True)
-    ours, peer = seconds[OURS], seconds[PEER]
-    others = {one: round(seconds[one][0] / peer[0], 2) for one in contestants if one not in (OURS, PEER)}
+    (ours, ours_cpu), (peer, peer_cpu) = seconds[OURS], seconds[PEER]
+    others = {one: round(seconds[one][0] / peer, 2) for one in contestants if one not in (OURS, PEER)}
     return {
         "name": name,
-        "ours": round(ours[0] * 1e3, 2),
-        "peer": round(peer[0] * 1e3, 2),
-        "ratio": round(ours[0] / peer[0], 3),
+        "ours": round(ours * 1e3, 2),
+        "peer": round(peer * 1e3, 2),
+        "ratio": round(ours / peer, 3),
         "unit": "ms a step",
         "cores": os.cpu_count(),
-        "cpu_ratio": round(ours[1] / peer[1], 3),
+        "cpu_ratio": round(ours_cpu / peer_cpu, 3),
         "memory_ratio": round(megabytes[OURS] / megabytes[PEER], 3),
-        "batch": BATCH,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         **others,
     }
