@@ -58,7 +58,9 @@ def denoised(
     ranks = _ranks(popularity)
     for groups, width in ((kinds, _KIND_SPREAD), (kinds * (ranks.max() + 1) + ranks, _RANK_SPREAD)):
         flat = groups.ravel()
-        seen, expected, noise = (np.bincount(flat, matrix.ravel()) for matrix in (gram, estimate, variance))
+        seen, expected, noise = (
+            np.bincount(flat, matrix.ravel()).astype(float) for matrix in (gram, estimate, variance)
+        )
         # Each pair off the diagonal is in the sum twice, with the same noise.
         estimate *= _shrunk(seen, expected, 2 * noise, width)[groups]
     estimate *= _shrunk(gram, estimate, variance, spread)
