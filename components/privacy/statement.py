@@ -20,7 +20,7 @@ NOT_COVERED = (
     "The trusted zone: whoever operates the collection, the tables, their backups or the training machine sees "
     "people's data as it is; access control and the operators protect it, not differential privacy.",
     "The verdicts of the data checks: that a dataset passed, was refused, or how often it was made is not noised.",
-    "Floating-point noise (Mironov 2012) and generators that are seeded by the operating system but are not "
+    "Floating-point noise (Mironov 2012), and on a GPU a generator that is seeded by the operating system but is not "
     "cryptographic: an attacker who sees every bit of the released numbers may learn more than ε says.",
     "Time, memory and other side channels: how long a training took or whether it failed was not noised.",
     "The catalogue: items, their titles, categories, brands and prices are public by declaration.",
