@@ -136,7 +136,7 @@ class Audit(Record):
     steps_in_ledger: int | None
     steps_in_optimizer: int | None
     destroyed_by_noise: bool
-    """On simulated data the mechanism at σ = 1000 learns nothing: the noise is really there."""
+    """On simulated data the mechanism at σ = 1000 learns nothing: its noise takes effect."""
     epsilon_claimed: float | None = None
     """ε of this one release at `delta`, by its event; what the bounds below try to exceed. None without canaries."""
     delta: float | None = None

@@ -32,6 +32,7 @@ def audit(
     without: Callable[[float], float],
     draws: int,
     observed: Observed | None = None,
+    claimed: Event | None = None,
     delta: float | None = None,
 ) -> Audit:
     """Return the audit of a bundle: do its canaries refute the claim, is the noise there, were just the intended steps
@@ -48,6 +49,8 @@ def audit(
         without: the same on no rows at all.
         draws: loud runs of each that are averaged; noise that drowns everything makes a score scatter.
         observed: what was seen of the canaries of that release; None where there were none.
+        claimed: what the version states of that release, by default what settled it. A training that was resumed
+            settles with the steps that were left, and its canaries saw those of earlier attempts too.
         delta: the δ at which their bounds on ε are stated.
 
     Raises:
@@ -64,7 +67,7 @@ def audit(
             next_step="Simulate rows that have something to learn, or find what is wrong with the mechanism.",
         )
     stepwise = isinstance(settled.event, SampledGaussian)
-    proved = proof(observed, settled.event, delta) if observed and delta else {}
+    proved = proof(observed, claimed or settled.event, delta) if observed and delta else {}
     return Audit(
         service=service,
         bundle=bundle,
@@ -81,7 +84,7 @@ def proof(observed: Observed, claimed: Event, delta: float) -> dict[str, Any]:
 
     Args:
         observed: what was seen of them in one release.
-        claimed: what was charged for it; ε of this event at `delta` is the claim that the bounds try to exceed.
+        claimed: what is stated of it; ε of this event at `delta` is the claim that the bounds try to exceed.
         delta: see above.
     """
     found, most = bounds(observed, claimed, delta), ceiling(observed, claimed, delta)

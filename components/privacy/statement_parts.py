@@ -44,8 +44,9 @@ def promise(stated: PrivacyStatement) -> Part:
     return Part(
         "The promise",
         (
-            "Whoever sees this model, the figures about it and every answer it gives learns nearly the same about any "
-            "one user as if that user had never been a customer.",
+            "Whoever sees this version, the figures about it and every answer it gives learns from them nearly the "
+            "same about any one user as if that user had done nothing in its blocks of time. Other versions and other "
+            "blocks are not in this figure: see the budget below.",
             f"“Nearly” is ε = {at_most(stated.epsilon)}: the odds of any conclusion about a user change by a factor of "
             f"at most {at_most(factor)}. Who held a suspicion for as likely as not may hold it with up to "
             f"{math.ceil(100 * factor / (1 + factor))}% afterwards, and cannot become surer than that.",
@@ -125,7 +126,10 @@ def accounted(stated: PrivacyStatement) -> Part:
     )
     return Part(
         "Two accountants",
-        (f"The same releases, composed by independent methods, at δ = {small(stated.delta)}. {second}",),
+        (
+            f"The same releases, composed by two methods of ours, and what was sampled by Opacus' too, at "
+            f"δ = {small(stated.delta)}. {second}",
+        ),
         header=("ε", "by"),
         rows=tuple((f"{stated.accountants[name]:.4f}", _accountant(name)) for name in _in_order(stated.accountants)),
     )
@@ -191,8 +195,8 @@ def audited(stated: PrivacyStatement) -> Part:
         return Part("Who tried to refute it", (f"{stated.audit[:1].upper()}{stated.audit[1:]}.",))
     told = [
         "Apart from the training, the mechanism ran on simulated people with far too much noise, and what it learnt "
-        f"was {'destroyed' if found.destroyed_by_noise else 'NOT destroyed'}: the noise is "
-        f"{'really there' if found.destroyed_by_noise else 'not what it should be'}."
+        f"was {'' if found.destroyed_by_noise else 'NOT '}destroyed: its noise "
+        f"{'takes effect' if found.destroyed_by_noise else 'does not take effect'}."
     ]
     if found.steps_in_ledger is not None:
         told.append(

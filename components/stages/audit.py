@@ -37,7 +37,7 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
 
     service, params = run.service(name)
     chosen = Evaluation.read(run.evidence(name, "evaluate") / "test.json").chosen
-    delta = Budget.read(run.evidence(name, "train") / "budget.json").delta
+    budget = Budget.read(run.evidence(name, "train") / "budget.json")
     names = list(dict.fromkeys([service.floor.name, chosen]))
     found = {}
     with tempfile.TemporaryDirectory(dir=run.data) as scratch:
@@ -48,7 +48,9 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
             seen = run.evidence(name, "train") / f"{candidate}-canaries.json"
             observed = Observed.read(seen) if seen.exists() else None
             modules = digest.of_modules([__name__, audit_release.__module__, bounds.__module__])
-            key = digest.of_json([trained.digest, observed and observed.digest, delta, modules])
+            share = budget.plans[candidate]
+            claim = [budget.delta, share.event.model_dump(mode="json")]
+            key = digest.of_json([trained.digest, observed and observed.digest, claim, modules])
             if known := run.records().find(Audit, key):
                 found[candidate] = known
                 continue
@@ -68,7 +70,8 @@ def audit(run: Run, name: str, progress: Progress = no_progress) -> dict[str, Au
                 train=partial(simulated.score, mechanism),
                 without=partial(simulated.score_of_nobody, mechanism),
                 observed=observed,
-                delta=delta,
+                claimed=share.event,
+                delta=budget.delta,
                 draws=1 if settled.intended > 1 else _DRAWS,  # many steps average by themselves, and take their time
             )
             run.records().keep(key, found[candidate])

@@ -4,7 +4,9 @@ import pytest
 from components.core.errors import ContractBroken
 from components.privacy import mechanisms
 from components.privacy.audit import audit
+from components.privacy.canaries import Canaries, Observed
 from components.privacy.ledger import Settled
+from components.privacy.lower_bounds import simulated
 from components.privacy.release import Gaussian, SampledGaussian
 
 POPULARITY = np.arange(200.0, 0.0, -1.0)
@@ -31,7 +33,7 @@ def with_forgotten_sensitivity(noise_multiplier):
     return score_of(mechanisms.noised_sum(POPULARITY, sensitivity=0.01, noise_multiplier=noise_multiplier))
 
 
-def audited(train, settled=None, chance=0.2):
+def audited(train, settled=None, chance=0.2, **seen):
     return audit(
         service="recommend",
         bundle="b",
@@ -39,6 +41,7 @@ def audited(train, settled=None, chance=0.2):
         train=train,
         without=lambda noise_multiplier: chance,
         draws=5,
+        **seen,
     )
 
 
@@ -71,3 +74,22 @@ def test_steps_of_the_ledger_and_of_the_optimizer_are_counted_apart():
     event = SampledGaussian(noise_multiplier=1.0, sample_rate=0.1, steps=30)
     found = audited(honest, settled_of(event, intended=30, ran=29))
     assert (found.steps_in_ledger, found.steps_in_optimizer) == (30, 29)
+
+
+@pytest.mark.slow
+def test_an_honest_training_that_was_resumed_is_not_refuted_by_steps_of_earlier_attempts():
+    event = SampledGaussian(noise_multiplier=1.5, sample_rate=0.04, steps=600)
+    users = Canaries.flipped(1000).users
+    like = Observed(
+        users=tuple(map(int, users)),
+        inserted=(True,) * len(users),
+        scores=(0.0,) * len(users),
+        nulls=4 * len(users),
+        null_mean=0.0,
+        null_square=1.0,
+        steps=600,
+    )
+    seen = simulated(like, event, np.random.default_rng(1))
+    left = settled_of(event.model_copy(update={"steps": 100}), intended=100, ran=100)
+    found = audited(honest, left, observed=seen, claimed=event, delta=1e-5)
+    assert 0 < found.epsilon_lower_bound <= found.epsilon_claimed
