@@ -5,6 +5,7 @@ from __future__ import annotations
 from components.core.errors import ContractBroken
 from components.core.records import Audit, Evaluation, Population, PrivacyStatement
 from components.privacy.accounts import LIFETIME
+from components.privacy.ledger import require_same_ledger
 from components.privacy.statement import Charged, Purpose, statement
 from components.stages.budget import Budget
 from components.stages.dataset import dataset_of
@@ -32,7 +33,13 @@ def stated(run: Run, name: str, candidate: str) -> PrivacyStatement:
 
 
 def charged(run: Run, name: str) -> list[Charged]:
-    """Return every release of a service's training: counts, floor, candidates, and the evaluations of both splits."""
+    """Return every release of a service's training: counts, floor, candidates, and the evaluations of both splits.
+
+    Raises:
+        ContractBroken: the evidence is of another ledger, or this one does not hold a release that it names.
+    """
+    trained = Population.read(run.evidence(name, "train") / "population.json")
+    require_same_ledger(trained.ledger, run.ledger())
     floor, budget = run.service(name)[0].floor.name, Budget.read(run.evidence(name, "train") / "budget.json")
     releases = {hold.release.digest: hold.release for hold in run.ledger().holds()}
 
