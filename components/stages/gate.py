@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import fields
 
@@ -30,6 +31,7 @@ def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
     from components.evaluation.report import summary
 
     service, _ = run.service(name)
+    shutil.rmtree(run.evidence(name, "gate"), ignore_errors=True)  # an earlier verdict must not outlive a refusal
     floor, chosen = service.floor.name, Evaluation.read(run.evidence(name, "evaluate") / "test.json").chosen
     statements = {candidate: stated_of(run, name, candidate) for candidate in (chosen, floor)}
     cases = {candidate: _case(run, name, candidate, stated) for candidate, stated in statements.items()}
