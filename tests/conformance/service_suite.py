@@ -222,11 +222,10 @@ class ServiceConformance:
         sizes = []
         for those in (None, canaries):
             bundle, _, event = self.trained(candidate, rows, tmp_path / str(those is None), those)
-            # A number in JSON has as many digits as it happens to have.
             sizes.append({path.name: path.suffix != ".json" and path.stat().st_size for path in bundle.iterdir()})
         assert canaries.required().steps == getattr(event, "steps", 1)
         assert largest_noise(canaries.required(), event) < 4 * event.noise_multiplier, "each weighs what a user may"
-        assert sizes[0] == sizes[1]
+        assert sizes[0] == sizes[1], "but for JSON, whose numbers have as many digits as they happen to"
 
     # --- what a bundle must be
 
