@@ -27,18 +27,18 @@ from typing import Any
 
 import numpy as np
 from machine import machine  # beside this script
+from retention import SEED, ndcg_at_100
 
 from components.core import settings
 from components.core.params import Source
 from components.core.progress import bar
 from components.core.service import Candidate, Service, find
 from components.data import shop
-from components.evaluation import metrics
 from components.evaluation.curves import COLUMNS, Curves, Point
 from components.evaluation.planning import held_out
 from components.services.recommend.bundle import Bundle, Config, read_bundle
 from components.services.recommend.ceiling import ease
-from components.services.recommend.data import Catalogue, Matrix, Rows, fold_in
+from components.services.recommend.data import Catalogue, Matrix, Rows
 from components.services.recommend.scoring import scores, scores_over
 from components.stages.run import Run
 
@@ -48,7 +48,6 @@ SIZES = {"ta-feng": (2_000, 5_000, 13_000, 32_266), "shop": (1_400, 6_000, 30_00
 ITEMS = {"ta-feng": (1_000, 5_000, 23_812), "shop": (1_000, 10_000)}
 RIDGES = (30.0, 100.0, 300.0, 1_000.0)
 TEST_USERS = 2_000
-SEED = 20_240_229
 
 
 def main() -> None:
@@ -93,7 +92,7 @@ def _measure(source: str, arguments: argparse.Namespace, scratch: Path) -> Itera
                     progress(done, len(turns))
                     with tempfile.TemporaryDirectory(dir=scratch) as bundles:
                         for name, bundle in _fitted(run, service, train, epsilon, names, Path(bundles)):
-                            ndcg = _ndcg(scores_over(test.catalogue, read_bundle(bundle)), test)
+                            ndcg = ndcg_at_100(scores_over(test.catalogue, read_bundle(bundle)), test)
                             figures = {"ndcg_at_100": round(ndcg, 5), "kept": round(ndcg / ceiling, 4)}
                             where = {"source": source, "candidate": name, "users": users, "items": items}
                             where["simulator"] = shop.VERSION if source == "shop" else None
@@ -176,18 +175,9 @@ def _ceiling(train: Rows, test: Rows, columns: int) -> float:
             scored[:, popular] += 10 + history[:, popular] @ weights
             return scored
 
-        return _ndcg(by_ease, test)
+        return ndcg_at_100(by_ease, test)
 
     return max(best(ridge) for ridge in RIDGES)
-
-
-def _ndcg(scorer: Any, test: Rows) -> float:
-    history, target = fold_in(test, SEED)
-    found = [
-        metrics.ndcg_at_k(metrics.rank(scorer(history[first : first + 500]), target[first : first + 500], 100), 100)
-        for first in range(0, len(test), 500)
-    ]
-    return float(np.concatenate(found).mean())
 
 
 def _charge_nothing(steps: int) -> None:

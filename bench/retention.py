@@ -105,7 +105,7 @@ def main() -> None:
 
 def _measure(name: str, train: Rows, test: Rows, arguments: argparse.Namespace, scratch: Path) -> list[tuple]:
     run = Run.open(Path(__file__).parents[1])
-    ceiling = max(_ndcg(_by_ease(train.matrix, ridge), test) for ridge in RIDGES)
+    ceiling = max(ndcg_at_100(_by_ease(train.matrix, ridge), test) for ridge in RIDGES)
     names = [one for one in SETTINGS[name].mechanisms if one in arguments.mechanisms]
     cases = [(epsilon, one, turn) for turn in range(1, arguments.runs + 1) for epsilon in EPSILONS for one in names]
     users = SETTINGS[name].users or round(len(train) / run.params.split.train)
@@ -115,7 +115,7 @@ def _measure(name: str, train: Rows, test: Rows, arguments: argparse.Namespace, 
             progress(done, len(cases))
             mu = left_after_count(run, epsilon, 1 / (10 * len(train)))
             with tempfile.TemporaryDirectory(dir=scratch) as bundles:
-                ndcg = _ndcg(MECHANISMS[mechanism](train, mu, Path(bundles)), test)
+                ndcg = ndcg_at_100(MECHANISMS[mechanism](train, mu, Path(bundles)), test)
             kept = round(ndcg / ceiling, 4)
             rows.append((name, mechanism, users, len(train.catalogue), epsilon, turn, round(ndcg, 5), kept))
     return rows
@@ -173,7 +173,8 @@ def _by_ease(matrix: Matrix, ridge: float) -> Scorer:
     return scored
 
 
-def _ndcg(scorer: Scorer, test: Rows) -> float:
+def ndcg_at_100(scorer: Scorer, test: Rows) -> float:
+    """Return the mean over un-noised `test` users, a fifth of each history asked for."""
     history, target = fold_in(test, SEED)
     found = [
         metrics.ndcg_at_k(metrics.rank(scorer(history[first : first + 500]), target[first : first + 500], 100), 100)

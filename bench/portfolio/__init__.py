@@ -1,8 +1,8 @@
 """Mechanisms that were tried for `recommend`, under one protocol; bench/retention.py compares them.
 
 Each takes the training rows, the Gaussian-DP μ that it may spend in all, and a folder for its bundles, and returns a
-function from histories to scores. Those of the service are run as the service runs them; the others are here: where they
-were measured, they win nowhere beyond an interval (docs/decisions/0017-kernel-prior.md says how far each was).
+function from histories to scores. Those of the service are run as the service runs them; the others are here: where
+they were measured, they win nowhere beyond an interval (docs/decisions/0017-kernel-prior.md says how far each was).
 """
 
 from __future__ import annotations
