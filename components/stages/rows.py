@@ -27,12 +27,20 @@ def private_rows(run: Run, name: str) -> dict[str, Private[Any]]:
 
 
 def counted(run: Run, which: str) -> tuple[Population, float]:
-    """Return the DP count of a split's users, one for all services, and the δ that follows from its lower bound."""
+    """Return the DP count of a split's users, one for all services, and the δ that is stated by its lower bound."""
+    from components.privacy.adaptive import stated_delta
     from components.privacy.mechanisms import population
 
     users = _tables(run)[which].map(_users, name="distinct users")
     count = population(run.ledger(), users, count_event(run).noise_multiplier)
-    return count, min(run.params.training.max_delta, 1 / (10 * count.lower_bound))
+    return count, stated_delta(count.lower_bound, run.params.training.max_delta)
+
+
+def kept_within(run: Run, stated: float) -> float:
+    """Return the δ at which what follows a count is planned, so that the δ that is `stated` by the count holds."""
+    from components.privacy.adaptive import proved_delta
+
+    return proved_delta(stated, run.params.privacy.count_noise)
 
 
 def left_after_count(run: Run, epsilon: float, delta: float) -> float:

@@ -18,20 +18,22 @@ from components.privacy.canaries import Canaries, Observed
 from components.privacy.release import Event
 from components.stages.budget import Budget, Share
 from components.stages.dataset import dataset_of
-from components.stages.rows import count_event, counted, left_after_count, private_rows
+from components.stages.rows import count_event, counted, kept_within, left_after_count, private_rows
 from components.stages.run import Run
 
 
 def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Trained, ...]:
     """Fit every candidate of a service: the floor first, on whose ranking the others build.
 
-    All of it together, counts and losing candidates included, is at most `training.epsilon` by PLD.
+    All of it together, counts and losing candidates included, costs `training.epsilon` at the δ that is stated, though
+    noise and δ follow the count: that is the theorem of `components.privacy.adaptive`.
     """
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
-    count, delta = counted(run, "train")
+    count, stated = counted(run, "train")
+    delta = kept_within(run, stated)
     facts = {"delta": delta, "population": count.lower_bound, "params": params}
     shares = {candidate.name: candidate.share for candidate in service.candidates.values()}
     floor = service.floor
@@ -43,7 +45,7 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     trained = [_fitted(run, service, floor, floor_plan, rows, None, progress)]
     floor_bundle = run.models(name) / floor.name
     spent = [count_event(run), floor_plan.event]
-    plans, composed = allocate(
+    plans, _ = allocate(
         epsilon,
         delta,
         spent,
@@ -54,8 +56,8 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
         trained.append(_fitted(run, service, service.candidates[key], plan, rows, floor_bundle, progress))
 
     budget = Budget(
-        epsilon=composed,
-        delta=delta,
+        epsilon=epsilon,
+        delta=stated,
         count=Share(mechanism="dp_count", release=count.release, event=spent[0], parameters={}),
         plans={
             one.candidate: Share(
