@@ -104,14 +104,15 @@ def _fitted(
 ) -> Iterator[tuple[str, Path]]:
     from components.stages.rows import left_after_count
 
-    whole = sum(candidate.share for candidate in service.candidates.values())
     delta = min(run.params.training.max_delta, 1 / (10 * len(train)))
     _, options = run.service(service.name)
+    mu = left_after_count(run, epsilon, delta)
+    shares = service.shares(mu, len(train), train.catalogue)
     floor: Path | None = None
     for name in [service.floor.name, *(name for name in names if name != service.floor.name)]:
         candidate = service.candidates[name]
-        mu = left_after_count(run, epsilon, delta) * math.sqrt(candidate.share / whole)
-        plan = candidate.plan(mu=mu, delta=delta, population=len(train), params=options, floor=floor)
+        own = mu * math.sqrt(shares[name])
+        plan = candidate.plan(mu=own, delta=delta, population=len(train), params=options, floor=floor)
         with tempfile.TemporaryDirectory(dir=scratch) as telemetry:
             out = Path(tempfile.mkdtemp(dir=scratch))
             chosen = {"floor": floor, "intend": _charge_nothing, "out": out, "telemetry": Path(telemetry)}

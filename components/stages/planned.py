@@ -131,16 +131,18 @@ def _candidates(run: Run, name: str, users: int, delta: float) -> list[Planned]:
     service, params = run.service(name)
     stated, delta = delta, kept_within(run, delta)
     facts = {"delta": delta, "population": users, "params": params}
-    floor, whole = service.floor, sum(candidate.share for candidate in service.candidates.values())
-    mu = left_after_count(run, run.params.training.epsilon, delta)
-    first = floor.plan(mu=mu * math.sqrt(floor.share / whole), floor=None, **facts)
+    floor, mu = service.floor, left_after_count(run, run.params.training.epsilon, delta)
+    known = known_dataset(run)
+    catalogue = service.catalogue(known[0].data / "split" / "items.parquet", params) if known else None
+    shares = service.shares(mu, users, catalogue)
+    first = floor.plan(mu=mu * math.sqrt(shares.pop(floor.name)), floor=None, **facts)
     found = [Planned("floor", floor.name, "train", stated, first.event)]
     with tempfile.TemporaryDirectory() as nothing:
         plans, _ = allocate(
             run.params.training.epsilon,
             delta,
             [count_event(run), first.event],
-            {key: one.share for key, one in service.candidates.items() if one.personal},
+            shares,
             lambda key, mu: service.candidates[key].plan(mu=mu, floor=Path(nothing), **facts),
         )
     return [*found, *(Planned("candidate", key, "train", stated, plan.event) for key, plan in plans.items())]

@@ -31,18 +31,15 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
+    catalogue = service.catalogue(run.data / "split" / "items.parquet", params)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
     count, stated = counted(run, "train")
     delta = kept_within(run, stated)
     facts = {"delta": delta, "population": count.lower_bound, "params": params}
-    shares = {candidate.name: candidate.share for candidate in service.candidates.values()}
-    floor = service.floor
-
-    mu = left_after_count(run, epsilon, delta)
-    floor_plan = floor.plan(
-        mu=mu * math.sqrt(shares.pop(floor.name) / (sum(shares.values()) + floor.share)), floor=None, **facts
-    )
-    trained = [_fitted(run, service, floor, floor_plan, rows, None, progress)]
+    floor, mu = service.floor, left_after_count(run, epsilon, delta)
+    shares = service.shares(mu, count.lower_bound, catalogue)
+    floor_plan = floor.plan(mu=mu * math.sqrt(shares.pop(floor.name)), floor=None, **facts)
+    trained = [_fitted(run, service, floor, floor_plan, catalogue, rows, None, progress)]
     floor_bundle = run.models(name) / floor.name
     spent = [count_event(run), floor_plan.event]
     plans, _ = allocate(
@@ -53,7 +50,7 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
         lambda key, mu: service.candidates[key].plan(mu=mu, floor=floor_bundle, **facts),
     )
     for key, plan in plans.items():
-        trained.append(_fitted(run, service, service.candidates[key], plan, rows, floor_bundle, progress))
+        trained.append(_fitted(run, service, service.candidates[key], plan, catalogue, rows, floor_bundle, progress))
 
     budget = Budget(
         epsilon=epsilon,
@@ -95,6 +92,7 @@ def _fitted(
     service: Service,
     candidate: Candidate,
     plan: Any,
+    catalogue: Any,
     rows: Private[Any],
     floor: Path | None,
     progress: Progress,
@@ -103,8 +101,7 @@ def _fitted(
     from components.privacy.ledger import once
     from components.privacy.release import Release, content_key
 
-    ledger, split = run.ledger(), run.data / "split"
-    catalogue = service.catalogue(split / "items.parquet", run.service(service.name)[1])
+    ledger = run.ledger()
     release = Release(
         mechanism=candidate.name,
         service=service.name,

@@ -179,7 +179,8 @@ def test_the_recommender_is_charged_for_its_counts_its_candidates_and_its_metric
 ) -> None:
     monkeypatch.setenv("JALI_HOME", str(tmp_path / "home"))
     tree = params.load(CHECKOUT / "params.yaml")
-    quick = {"recommend": {"columns": 40, "autoencoder": {"steps": 3, "hidden": 8}}}
+    every = list(RECOMMEND.candidates)
+    quick = {"recommend": {"columns": 40, "candidates": every, "autoencoder": {"steps": 3, "hidden": 8}}}
     chosen = tree.but(source="shop", sources={"shop": SHOP}, services=quick, training={"ceiling": False, "epsilon": 6})
     run = Run(root=tmp_path / "workspace", params=chosen, settings=settings.load())
     source, block = Source.model_validate(SHOP), chosen.privacy.block
