@@ -48,6 +48,8 @@ EPSILONS = (0.5, 1.0, 3.0, 10.0)
 SEED = 20_240_229
 RIDGES = (100.0, 200.0, 500.0, 1_000.0, 3_000.0, 10_000.0)
 TEST_USERS = 4_000
+KEY = bytes(range(32))
+"""Who is in which split follows from it: the same users train and test in every run of this script."""
 COLUMNS = ("source", "candidate", "users", "items", "epsilon", "run", "ndcg_at_100", "kept")
 SHIPPED = ("popularity", "gram")
 
@@ -130,6 +132,8 @@ def _rows(kind: str, wheels: Path, scratch: Path) -> tuple[Rows, Rows]:
 
     run, service = Run.open(Path(__file__).parents[1]), find("recommend")
     shop = {"users": SHOP_USERS, "items": 1_000, "seed": 7} if kind == "shop" else {}
+    (scratch / "home").mkdir(parents=True, exist_ok=True)
+    (scratch / "home" / "pseudonym.key").write_bytes(KEY)
     chosen, block, raw = Source.model_validate({"kind": kind, "public": True, **shop}), "quarter", scratch / "raw"
     with bar(f"collect {kind}") as progress:
         collect(open_source(chosen, wheels), chosen, run.params.window, block, scratch / "home", raw, progress=progress)
