@@ -95,8 +95,13 @@ def answer(curves: Curves, users: int, items: int, epsilon: float, *, target: fl
 
 
 def kept(curves: Curves, users: float, items: float, epsilon: float) -> Range:
-    """Return what the best candidate keeps; each of the three figures grows with users and with ε, or stays."""
-    return _over(curves.best.values(), users, items, epsilon)
+    """Return what the best candidate keeps; each of the three figures grows with users and with ε, or stays.
+
+    None is below the floor's: where no personal model beats it the floor goes, and beyond what was measured the two
+    surfaces are extended each by itself.
+    """
+    best, floor = (_over(of.values(), users, items, epsilon) for of in (curves.best, curves.floor))
+    return Range(**{name: max(getattr(best, name), getattr(floor, name)) for name in ("expected", "low", "high")})
 
 
 def held_out(curves: Curves, axis: Literal["users", "epsilon", "source"]) -> list[tuple[Range, float]]:
