@@ -3,7 +3,7 @@
 A release is *dominated by μ up to τ* if for all γ ≥ 0 and both orders of the neighbours its hockey-stick divergence is
 at most that of N(μ, 1) from N(0, 1), plus τ. A Gaussian event is so at τ = 0; of a sampled one it is certified here.
 
-**Lemma** (fully adaptive composition; Smith & Thakurta 2022, theorem 2; Koskela, Tobaben & Honkela 2023, theorem 8).
+**Lemma** (fully adaptive composition; after Smith & Thakurta 2022 and Koskela, Tobaben & Honkela 2023).
 Let M² and T be fixed. If each release is dominated by some μᵢ up to some τᵢ, both chosen from the answers before it,
 with Σ μᵢ² ≤ M² and Σ τᵢ ≤ T always, then all answers together are dominated by M up to T. *Proof*, by the number of
 releases: μ₁ is fixed, and whatever the first answer x is, the others are dominated by √(M² − μ₁²) up to T − τ₁. With ℓ

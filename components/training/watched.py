@@ -44,7 +44,11 @@ class Watched(nn.Module):
         self._canaries, self._plan, self._steps = canaries, plan, 0
         self._sums = np.zeros((canaries.directions, 1 + NULLS))
         optimizer.add_param_group({"params": [self.reserved.weight], "lr": 0.0})
-        self._hook = optimizer.register_step_pre_hook(lambda *_: self._see())
+        self._hooks = (
+            optimizer.register_step_pre_hook(lambda *_: self._see()),
+            optimizer.register_step_post_hook(lambda *_: self._look_again()),
+        )
+        self._saw = False
 
     def rows(self, rows: Any) -> Any:
         """Return the rows of users, `(users, columns)`, and of canaries."""
@@ -77,12 +81,22 @@ class Watched(nn.Module):
 
     def end(self) -> None:
         """Stop watching, and tell the canaries what was seen of them."""
-        self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
         if self._steps:
             self._canaries.observe(self._sums.T / math.sqrt(self._steps), steps=self._steps)
 
     def _see(self) -> None:
-        """Add a step's noisy gradient, as the optimizer gets it, in clipping norms."""
+        """Add a step's noisy gradient, as the optimizer gets it, in clipping norms.
+
+        Once a step: of an optimizer that is derived from another, PyTorch runs the hooks for each class.
+        """
+        if self._saw:
+            return
+        self._saw = True
         gradient = cast(Tensor, self.reserved.weight.grad).detach().cpu().double().numpy()
         self._sums += gradient[1:] * (self._plan.expected_batch_size / self._plan.max_grad_norm)
         self._steps += 1
+
+    def _look_again(self) -> None:
+        self._saw = False

@@ -56,6 +56,23 @@ def test_a_canary_is_sampled_like_everyone_else():
     assert steps.var() == pytest.approx(20 * 0.2 * 0.8, rel=0.4)
 
 
+class Derived(torch.optim.Adam):
+    """Of a class whose own step has hooks already: PyTorch gives this one's step hooks as well."""
+
+    def step(self, closure=None):
+        return super().step(closure)
+
+
+def test_a_step_is_seen_once_though_a_derived_optimizer_runs_its_hooks_twice():
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    canaries, optimizer = Canaries.flipped(200), lambda self: Derived(self.parameters(), lr=self.learning_rate)
+    with patch.object(engine, "add_noise_", noiseless), patch.object(Autoencoder, "configure_optimizers", optimizer):
+        trained(canaries)
+    seen = canaries.required()
+    assert seen.steps == 4
+    np.testing.assert_allclose(seen.scores, canaries.users * canaries.inserted * np.sqrt(4), atol=1e-4)
+
+
 def test_a_step_on_nobody_is_seen_as_noise():
     canaries = Canaries.flipped(200)
     trained(canaries, plan_of(steps=3, sample_rate=1e-9))
