@@ -123,9 +123,7 @@ def statement(
         splits=tuple(splits),
         cap=cap,
         lifetime_cap=lifetime_cap,
-        audited=AuditFigures.model_validate(audit.model_dump(include=set(AuditFigures.model_fields)))
-        if audit
-        else None,
+        audited=_figures(audit),
         joint=JOINT,
         trusted_zone=TRUSTED_ZONE,
     )

@@ -27,13 +27,12 @@ def blocks_read(run: Run, collected: str, blocks: tuple[str, ...]) -> Reading:
     Raises:
         BudgetExhausted: none of them can carry one training more.
     """
-    asked = run.params.training  # shapes the decision once; another ε later makes no other dataset of the window
     reading = run.ledger().reading(collected, blocks, lambda: _next_training(run))
     if not reading.fresh:
         raise BudgetExhausted(
             "Every block of the window is spent",
             value=", ".join(reading.spent),
-            limit=f"room for one training more, at ε = {asked.epsilon:g}",
+            limit=f"room for one training more, at ε = {run.params.training.epsilon:g}",
             next_step="Take a window with newer events, ask for less (training.epsilon), or wait for the next block; "
             "`jali ledger plan` says what a training takes and `jali ledger show` what is left.",
         )
@@ -48,8 +47,7 @@ def _next_training(run: Run) -> Training:
     """
     from components.stages.planned import Users, counted_before, planned
 
-    training = run.params.training
-    least = round(1 / (10 * training.max_delta))  # of so many, δ is the largest there is
+    least = round(1 / (10 * run.params.training.max_delta))  # of so many, δ is the largest there is
     known = {name: counted_before(run, name) or Users.guessed(run, least) for name in run.params.services}
     trainings = [planned(run, name, users) for name, users in known.items()]
     counts = [step for step in trainings[0] if step.purpose == "count"]

@@ -11,8 +11,10 @@ import pytest
 from components.core.errors import ContractBroken, Misconfigured
 from components.core.params import Cap
 from components.core.settings import Settings
+from components.privacy.anchors import Anchor
 from components.privacy.ledger import Ledger
 from components.privacy.release import Gaussian
+from components.registry import anchors
 
 from .test_ledger import settle
 
@@ -51,3 +53,13 @@ def test_a_cut_end_is_found_by_a_head_that_was_noted(run: Run, here: Settings, l
         run("ledger", "verify", "--anchor", noted)
     with pytest.raises(Misconfigured, match="no head of a ledger"):
         run("ledger", "verify", "--anchor", "the last one")
+
+
+def test_versions_of_another_ledger_are_named_so_that_a_removed_home_does_not_go_unseen(
+    run: Run, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = anchors.Kept("version 3 of recommend", Anchor("f" * 32, ledger.head))
+    monkeypatch.setattr(anchors, "kept", lambda settings, genesis: ([], [before]))
+    assert f"version 3 of recommend was trained under another ledger, {'f' * 12}" in run("ledger", "verify")
+    told = json.loads(run("ledger", "verify", "--json"))["of_other_ledgers"]
+    assert told == [{"where": "version 3 of recommend", "genesis": "f" * 32}]
