@@ -6,7 +6,7 @@ result does not depend on the order of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -32,20 +32,19 @@ def extend(
     block: Block,
     prepared: Path,
     *,
-    reads: Collection[str],
     progress: Progress = no_progress,
 ) -> None:
     """Write ads, activity and messages beside the interactions in the folder `prepared`.
 
     Activity holds a user's latest `params.max_events_per_user` events of `KINDS`, messages the latest
-    `params.max_messages_per_user`; exact duplicates are one. Both are sorted by user and time.
+    `params.max_messages_per_user`; exact duplicates are one. Both are sorted by user and time. They do not depend on
+    which services there are: adding one changes no dataset.
 
     Args:
         checked: the folder of checked tables: events, ads and messages.
         params: the bounds.
         block: the kind of calendar blocks.
         prepared: the folder that `prepare` wrote.
-        reads: names of the tables that services read; another one is written without rows.
         progress: called with the ranges of users that are done.
     """
     ads = checked / "ads.parquet"
@@ -55,8 +54,7 @@ def extend(
         ("messages", "messages", PREPARED_MESSAGES, params.max_messages_per_user),
     ):
         path = checked / f"{source}.parquet"
-        wanted = name in reads and path.exists()
-        tables = _bounded(path, schema, limit, block, prepared, progress) if wanted else iter(())
+        tables = _bounded(path, schema, limit, block, prepared, progress) if path.exists() else iter(())
         write_table(prepared / f"{name}.parquet", schema, tables)
 
 

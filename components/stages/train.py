@@ -18,7 +18,7 @@ from components.privacy.canaries import Canaries, Observed
 from components.privacy.release import Event
 from components.stages.budget import Budget, Share
 from components.stages.dataset import dataset_of
-from components.stages.rows import count_event, counted, left_after_count, private_rows
+from components.stages.rows import count_event, counted, left_after_count, private_rows, public_tables
 from components.stages.run import Run
 
 
@@ -31,7 +31,7 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
 
     service, params = run.service(name)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
-    count, delta = counted(run, "train")
+    count, delta = counted(run, "train", name)
     facts = {"delta": delta, "population": count.lower_bound, "params": params}
     shares = {candidate.name: candidate.share for candidate in service.candidates.values()}
     floor = service.floor
@@ -101,8 +101,8 @@ def _fitted(
     from components.privacy.ledger import once
     from components.privacy.release import Release, content_key
 
-    ledger, split = run.ledger(), run.data / "split"
-    catalogue = service.catalogue(split / "items.parquet", run.service(service.name)[1])
+    ledger = run.ledger()
+    catalogue = service.catalogue(public_tables(run), run.service(service.name)[1])
     release = Release(
         mechanism=candidate.name,
         service=service.name,

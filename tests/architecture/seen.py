@@ -13,7 +13,10 @@ SEEN = {
     # what a release opens
     ("components/services/recommend/data.py", "read_catalogue", "table"): "the public catalogue",
     ("components/services/recommend/data.py", "read_rows", "table"): "rows, which Private.map is given",
+    ("components/services/recommend/__init__.py", "_rows", "path"): "rows, which Private.map is given",
+    ("components/stages/rows.py", "private_rows", "path"): "the public tables",
     ("components/stages/rows.py", "_users", "table"): "the users that are counted, which Private.map is given",
+    ("components/stages/rows.py", "_users", "path"): "the users that are counted, which Private.map is given",
     # the trusted zone's stages
     ("components/stages/check.py", "check", "import"): _TRUSTED_STAGE,
     ("components/stages/check.py", "_remember_events", "file"): "exact counts, kept in the trusted zone of JALI_HOME",

@@ -81,7 +81,7 @@ def test_audit_and_gate_read_what_is_released_and_what_is_simulated_and_charge_n
     evaluate(divided, "toy")
     head = divided.ledger().head
     for which in ("train", "validation", "test"):
-        (divided.data / "split" / f"{which}.parquet").unlink()
+        (divided.data / "split" / which / "interactions.parquet").unlink()
     audit(divided, "toy")
     gates.gate(divided, "toy")
     assert divided.ledger().head == head
@@ -95,7 +95,7 @@ def test_canaries_take_part_and_cost_nothing(divided: Run) -> None:
     with_them, without = releases[:3], releases[3:]
     assert [one.event for one in with_them] == [one.event for one in without]
     assert [one.sensitivity for one in with_them] == [one.sensitivity for one in without]
-    users = counted(divided, "train")[0].noised
+    users = counted(divided, "train", "toy")[0].noised
     assert users == pytest.approx(0.8 * USERS, abs=150)  # they are none of those that are counted
 
 

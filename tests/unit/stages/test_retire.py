@@ -52,7 +52,7 @@ def spend(run: Run, block: str, share: float, which: str = "train") -> None:
 
 def blocks_in(run: Run) -> set[str]:
     names = ("train", "validation", "test")
-    tables = [pq.read_table(run.data / "split" / f"{name}.parquet", columns=["block"]) for name in names]
+    tables = [pq.read_table(run.data / "split" / name / "interactions.parquet", columns=["block"]) for name in names]
     return {block for table in tables for block in table["block"].unique().to_pylist()}
 
 
@@ -73,7 +73,7 @@ def test_rows_of_a_spent_block_are_left_out_and_the_count_charges_the_fresh_one_
     assert dataset.blocks == dataset_of(prepared).blocks == ("2024Q2",)
     assert blocks_in(prepared) == {"2024Q2"}
     before = prepared.ledger().accounts()
-    counted(prepared, "train")
+    counted(prepared, "train", "toy")
     charged = {account.block: account.rdp_spent for account in prepared.ledger().accounts() if account.split == "train"}
     assert charged["2024Q2"] > 0
     assert charged.get("2024Q1", 0) == sum(one.rdp_spent for one in before if one.split == "train")
@@ -82,7 +82,7 @@ def test_rows_of_a_spent_block_are_left_out_and_the_count_charges_the_fresh_one_
 def test_a_training_on_several_blocks_charges_each(prepared: Run) -> None:
     window(prepared, *QUARTERS)
     split(prepared)
-    counted(prepared, "train")
+    counted(prepared, "train", "toy")
     charged = {account.block: account.rdp_spent for account in prepared.ledger().accounts()}
     assert set(charged) == set(QUARTERS)
     assert charged["2024Q1"] == charged["2024Q2"] > 0
