@@ -25,6 +25,7 @@ EVENTS = pa.schema(
         pa.field("item", pa.string()),
         pa.field("ad", pa.string()),
         pa.field("query", pa.string()),
+        pa.field("position", pa.int64()),
         pa.field("quantity", pa.int64()),
         pa.field("unit_price", pa.int64()),
         pa.field("currency", pa.string()),
@@ -33,7 +34,8 @@ EVENTS = pa.schema(
         pa.field("site", pa.string()),
     ]
 )
-"""What users did. `user` is a pseudonym wherever the table is on disk."""
+"""What users did. `user` is a pseudonym wherever the table is on disk; `position` is the place, from 1, at which an
+item or ad was shown."""
 
 ITEMS = pa.schema(
     [
@@ -84,8 +86,7 @@ INTERACTIONS = pa.schema(
 
 ACTIVITY = pa.schema(
     [
-        *(EVENTS.field(name) for name in ("user", "ts", "event", "session", "item", "ad", "query")),
-        pa.field("position", pa.int64()),
+        *(EVENTS.field(name) for name in ("user", "ts", "event", "session", "item", "ad", "query", "position")),
         *(EVENTS.field(name) for name in ("quantity", "unit_price", "site")),
         pa.field("block", pa.string(), nullable=False),
     ]

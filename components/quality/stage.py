@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +13,20 @@ from components.core.errors import ContractBroken, Misconfigured
 from components.core.files import atomic_path
 from components.core.params import Window
 from components.core.records import DataCheck
-from components.data.tables import EVENTS, ITEMS, write_table
+from components.data.tables import ADS, EVENTS, ITEMS, MESSAGES, write_table
 from components.quality import derived, docs, quarantine, suites
 from components.quality.check import Checked, check
 from components.quality.suites import Suite
+
+RAW = {"items": ITEMS, "ads": ADS, "messages": MESSAGES, "events": EVENTS}
+"""The tables that collect leaves, in the order in which they are checked."""
+
+_DERIVING: dict[str, Callable[[pa.Table, Mapping[str, pa.Table]], pa.Table]] = {
+    "items": lambda table, good: table,
+    "ads": lambda table, good: derived.of_ads(table, good["items"]),
+    "messages": lambda table, good: derived.of_messages(table),
+    "events": lambda table, good: derived.of_events(table, good["items"], good["ads"]),
+}
 
 
 def check_raw(
@@ -29,12 +39,12 @@ def check_raw(
     public: bool = False,
     previous_events: int | None = None,
     now: datetime | None = None,
-) -> tuple[DataCheck, DataCheck]:
-    """Check `raw/{events,items}.parquet` and write what passed to `out`.
+) -> tuple[DataCheck, ...]:
+    """Check the raw items, ads, messages and events, and write what passed to `out`.
 
-    Writes `events.parquet`, `items.parquet` (rows that passed), `quarantine.parquet` (the others), `events-check.json`
-    and `items-check.json` to `out`, and Data Docs to `reports/raw/`. Where a table is refused, the evidence, the
-    quarantine and Data Docs are there and neither table is.
+    Writes each table's rows that passed, `quarantine.parquet` (the others) and each table's `-check.json` to `out`, and
+    Data Docs to `reports/raw/`. Where a table is refused, the evidence, the quarantine and Data Docs are there and no
+    table is. Returns the evidence in the order of the tables.
 
     Args:
         raw: the folder that collect wrote.
@@ -50,31 +60,27 @@ def check_raw(
         ContractBroken: a table-level expectation does not hold.
         Misconfigured: a suite cannot be used.
     """
-    events, items = _read(raw / "events.parquet"), _read(raw / "items.parquet")
-    for name in ("events.parquet", "items.parquet"):  # what an earlier run passed is not what this one passes
-        (out / name).unlink(missing_ok=True)
+    tables = {name: _read(raw / f"{name}.parquet") for name in RAW}
+    for name in RAW:  # what an earlier run passed is not what this one passes
+        (out / f"{name}.parquet").unlink(missing_ok=True)
 
-    of_items = check("items", items, suites.load(expectations / "items.json"), {})
-    good_items, bad_items = quarantine.divide(items, of_items.reasons, "items")
-    of_events = check(
-        "events",
-        derived.of_events(events, good_items),
-        suites.load(expectations / "events.json"),
-        {
-            "now": now or datetime.now(UTC),
-            "window_start": _utc(window.start),
-            "window_end": _utc(window.end),
-            "previous_events": previous_events,
-        },
-    )
-    good_events, bad_events = quarantine.divide(events, of_events.reasons, "events")
-    quarantine.write(out / "quarantine.parquet", bad_items, bad_events)
-    index = _leave_evidence([of_items, of_events], out, reports / "raw")
-    for checked in (of_items, of_events):
+    times = {"now": now or datetime.now(UTC), "window_start": _utc(window.start), "window_end": _utc(window.end)}
+    parameters = {"messages": times, "events": {**times, "previous_events": previous_events}}
+    found: list[Checked] = []
+    good: dict[str, pa.Table] = {}
+    bad: list[pa.Table] = []
+    for name, derive in _DERIVING.items():  # what is public first: the others are held against what passed of it
+        table = derive(tables[name], good)
+        found.append(check(name, table, suites.load(expectations / f"{name}.json"), parameters.get(name, {})))
+        good[name], aside = quarantine.divide(tables[name], found[-1].reasons, name)
+        bad.append(aside)
+    quarantine.write(out / "quarantine.parquet", *bad)
+    index = _leave_evidence(found, out, reports / "raw")
+    for checked in found:
         checked.demand(public=public, docs=index)
-    _write(out / "items.parquet", good_items, ITEMS)
-    _write(out / "events.parquet", good_events, EVENTS)
-    return of_events.record, of_items.record
+    for name, schema in RAW.items():
+        _write(out / f"{name}.parquet", good[name], schema)
+    return tuple(checked.record for checked in found)
 
 
 def check_prepared(

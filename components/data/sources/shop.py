@@ -11,10 +11,10 @@ import pyarrow as pa
 from components.core.params import Window, parse
 from components.data.mapping import Meaning
 from components.data.shop import CURRENCY, ShopOptions, simulate, world
-from components.data.sources.reader import Batch
+from components.data.sources.reader import Batch, NoAds
 
 
-class ShopReader:
+class ShopReader(NoAds):
     """Streams simulated events; nothing but a few thousand users is ever in memory."""
 
     meaning = Meaning(currency=CURRENCY, money="minor")

@@ -13,13 +13,13 @@ import pytest
 from components.core.params import Window
 from components.quality.stage import check_raw
 
-from .tables import END, EXPECTATIONS, NOW, START, events, items, plant, write
+from .tables import END, EXPECTATIONS, NOW, START, ads, events, items, messages, plant, write
 
 BROWSER = Path("/usr/bin/chromium")
 
 
 def _site(folder: Path, table: pa.Table) -> Path:
-    raw = write(folder / "raw", events=table, items=items())
+    raw = write(folder / "raw", events=table, items=items(), ads=ads(), messages=messages())
     window = Window(start=START, end=END)
     check_raw(raw, folder / "checked", folder / "reports", EXPECTATIONS, window=window, now=NOW)
     return folder / "reports" / "raw"

@@ -9,11 +9,24 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from components.data.tables import EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS
+from components.data.tables import ADS, EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
 from components.quality import derived, suites
 from components.quality.check import Checked, check
 
-from .tables import END, EXPECTATIONS, NOW, START, events, interactions, items, plant, user, with_column
+from .tables import (
+    END,
+    EXPECTATIONS,
+    NOW,
+    START,
+    ads,
+    events,
+    interactions,
+    items,
+    messages,
+    plant,
+    user,
+    with_column,
+)
 
 pytestmark = pytest.mark.slow  # a run of the checking engine for each fault
 
@@ -50,6 +63,7 @@ EVENT_TABLE_FAULTS: dict[str, Fault] = {
     "ts type": lambda table: with_column(table, "ts", table["ts"].cast(pa.timestamp("us"))),
     "event type": _retyped("event", pa.int64()),
     "item type": _retyped("item", pa.int64()),
+    "position type": _retyped("position", pa.float64()),
     "quantity type": _retyped("quantity", pa.float64()),
     "unit_price type": _retyped("unit_price", pa.float64()),
     "rating type": _retyped("rating", pa.string()),
@@ -70,6 +84,9 @@ EVENT_ROW_FAULTS: dict[str, Fault] = {
     "before the window's end": _planted("ts", END),
     "item given": _planted("item", None),
     "unknown item": _planted("item", "elsewhere"),
+    "ad given": _planted("event", "ad_click"),
+    "unknown ad": _planted("ad", "elsewhere"),
+    "position": _planted("position", 0),
     "quantity": _planted("quantity", 0),
     "unit price": _planted("unit_price", -1),
     "currency given": _planted("currency", None),
@@ -91,6 +108,38 @@ ITEM_ROW_FAULTS: dict[str, Fault] = {
     "item named": _planted("item", ""),
     "category path": _planted("category", "food//tea"),
     "price": _planted("price", -1),
+}
+AD_TABLE_FAULTS: dict[str, Fault] = {
+    "columns": _without("campaign"),
+    **{f"{name} type": _retyped(name, pa.int64()) for name in ("ad", "item", "campaign", "placement")},
+    **{f"{name} type": _retyped(name, pa.timestamp("us")) for name in ("starts", "ends")},
+    "bid type": _retyped("bid", pa.float64()),
+    "ad unique": _planted("ad", "a1"),
+}
+AD_ROW_FAULTS: dict[str, Fault] = {
+    "ad known": _planted("ad", None),
+    "ad named": _planted("ad", ""),
+    "unknown item": _planted("item", "elsewhere"),
+    "bid": _planted("bid", -1),
+    "window": _planted("ends", START),
+}
+MESSAGE_TABLE_FAULTS: dict[str, Fault] = {
+    "columns": _without("intent"),
+    **{f"{name} type": _retyped(name, pa.int64()) for name in ("message", "user", "text", "language", "intent")},
+    "ts type": lambda table: with_column(table, "ts", table["ts"].cast(pa.timestamp("us"))),
+    "pseudonyms only": _planted("user", "C1104905"),
+    "few duplicates": _repeated,
+}
+MESSAGE_ROW_FAULTS: dict[str, Fault] = {
+    "message known": _planted("message", None),
+    "user known": _planted("user", None),
+    "time known": _planted("ts", None),
+    "text known": _planted("text", None),
+    "text length": _planted("text", ""),
+    "language code": _planted("language", "English"),
+    "not in the future": _planted("ts", NOW + timedelta(seconds=1)),
+    "after the window's start": _planted("ts", START - timedelta(microseconds=1)),
+    "before the window's end": _planted("ts", END),
 }
 PREPARED_FAULTS: dict[str, Fault] = {
     "columns": _without("category"),
@@ -124,11 +173,22 @@ RECOMMEND_FAULTS: dict[str, Fault] = {
 
 def _check_events(table: pa.Table, **changes: Any) -> Checked:
     parameters = {"now": NOW, "window_start": START, "window_end": END, "previous_events": 40, **changes}
-    return check("events", derived.of_events(table, items()), suites.load(EXPECTATIONS / "events.json"), parameters)
+    return check(
+        "events", derived.of_events(table, items(), ads()), suites.load(EXPECTATIONS / "events.json"), parameters
+    )
 
 
 def _check_items(table: pa.Table) -> Checked:
     return check("items", table, suites.load(EXPECTATIONS / "items.json"), {})
+
+
+def _check_ads(table: pa.Table) -> Checked:
+    return check("ads", derived.of_ads(table, items()), suites.load(EXPECTATIONS / "ads.json"), {})
+
+
+def _check_messages(table: pa.Table) -> Checked:
+    parameters = {"now": NOW, "window_start": START, "window_end": END}
+    return check("messages", derived.of_messages(table), suites.load(EXPECTATIONS / "messages.json"), parameters)
 
 
 def _check_prepared(table: pa.Table, suite: str = "prepared") -> Checked:
@@ -168,6 +228,41 @@ def test_a_fault_of_one_item_sets_that_item_aside(name: str) -> None:
     assert checked.reasons.to_pylist() == [name, None, None, None, None]
 
 
+@pytest.mark.parametrize("name", AD_TABLE_FAULTS)
+def test_a_fault_of_the_ads_refuses_them(name: str) -> None:
+    assert name in _check_ads(AD_TABLE_FAULTS[name](ads())).record.failed
+
+
+@pytest.mark.parametrize("name", AD_ROW_FAULTS)
+def test_a_fault_of_one_ad_sets_that_ad_aside(name: str) -> None:
+    checked = _check_ads(AD_ROW_FAULTS[name](ads()))
+    assert checked.record.passed, checked.broken
+    assert checked.reasons.to_pylist() == [name, None, None, None, None]
+
+
+@pytest.mark.parametrize("name", MESSAGE_TABLE_FAULTS)
+def test_a_fault_of_the_messages_refuses_them(name: str) -> None:
+    assert name in _check_messages(MESSAGE_TABLE_FAULTS[name](messages())).record.failed
+
+
+@pytest.mark.parametrize("name", [*MESSAGE_ROW_FAULTS, "duplicate"])
+def test_a_fault_of_one_message_sets_that_message_aside(name: str) -> None:
+    faulty = {**MESSAGE_ROW_FAULTS, "duplicate": lambda table: _repeated(table, 0.025)}[name](messages())
+    row = faulty.num_rows - 1 if name == "duplicate" else 0
+    checked = _check_messages(faulty)
+    assert checked.record.passed, checked.broken
+    assert checked.reasons.to_pylist() == [name if n == row else None for n in range(faulty.num_rows)]
+
+
+def test_a_source_without_ads_and_messages_passes_and_what_it_says_of_ads_too() -> None:
+    assert _check_ads(ADS.empty_table()).record.passed
+    assert _check_messages(MESSAGES.empty_table()).record.passed
+    shown = derived.of_events(plant(events(), "ad", "elsewhere"), items(), ADS.empty_table())
+    parameters = {"now": NOW, "window_start": START, "window_end": END, "previous_events": 40}
+    checked = check("events", shown, suites.load(EXPECTATIONS / "events.json"), parameters)
+    assert checked.reasons.null_count == shown.num_rows
+
+
 @pytest.mark.parametrize("name", PREPARED_FAULTS)
 def test_a_fault_of_the_prepared_table_refuses_it(name: str) -> None:
     assert name in _check_prepared(PREPARED_FAULTS[name](interactions())).record.failed
@@ -183,6 +278,8 @@ def test_a_table_that_the_recommender_cannot_use_is_refused(name: str) -> None:
     [
         (_check_events, events),
         (_check_items, items),
+        (_check_ads, ads),
+        (_check_messages, messages),
         (_check_prepared, interactions),
         (_check_recommend, interactions),
     ],
@@ -200,6 +297,8 @@ def test_a_table_without_a_fault_passes_whole(
     [
         ("events", {*EVENT_TABLE_FAULTS, *EVENT_ROW_FAULTS, "duplicate"}),
         ("items", {*ITEM_TABLE_FAULTS, *ITEM_ROW_FAULTS}),
+        ("ads", {*AD_TABLE_FAULTS, *AD_ROW_FAULTS}),
+        ("messages", {*MESSAGE_TABLE_FAULTS, *MESSAGE_ROW_FAULTS, "duplicate"}),
         ("prepared", {*PREPARED_FAULTS}),
         ("recommend", {*RECOMMEND_FAULTS}),
     ],
@@ -210,13 +309,24 @@ def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> 
 
 @pytest.mark.parametrize(
     ("suite", "schema"),
-    [("events", EVENTS), ("items", ITEMS), ("prepared", INTERACTIONS), ("recommend", INTERACTIONS)],
+    [
+        ("events", EVENTS),
+        ("items", ITEMS),
+        ("ads", ADS),
+        ("messages", MESSAGES),
+        ("prepared", INTERACTIONS),
+        ("recommend", INTERACTIONS),
+    ],
 )
 def test_every_suite_speaks_of_columns_that_exist(suite: str, schema: pa.Schema) -> None:
     known = {*schema.names, *derived.DERIVED.get(suite, derived.DERIVED["prepared"])}
     for expected in suites.load(EXPECTATIONS / f"{suite}.json").expectations:
         kwargs = expected.kwargs
-        named = {kwargs.get("column"), *kwargs.get("column_list", ()), *kwargs.get("column_set", ())} - {None}
+        named = {
+            *map(kwargs.get, ("column", "column_A", "column_B")),
+            *kwargs.get("column_list", ()),
+            *kwargs.get("column_set", ()),
+        } - {None}
         condition = kwargs.get("row_condition", {}).get("column", {}).get("name")
         assert named | ({condition} - {None}) <= known, expected.name
 
