@@ -48,8 +48,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counting(source: Any, **options: Any) -> Any:
         path = Path(source)
-        if path.parent.name == "split" and path.stem != "items":
-            found[path.stem] += 1
+        if path.parent.parent.name == "split" and path.parent.name != "public":
+            found[path.parent.name] += 1
         return read(source, **options)
 
     monkeypatch.setattr(pq, "read_table", counting)
