@@ -95,7 +95,7 @@ def _measure(source: str, arguments: argparse.Namespace, scratch: Path) -> Itera
                             ndcg = ndcg_at_100(scores_over(test.catalogue, read_bundle(bundle)), test)
                             figures = {"ndcg_at_100": round(ndcg, 5), "kept": round(ndcg / ceiling, 4)}
                             where = {"source": source, "candidate": name, "users": users, "items": items}
-                            where["simulator"] = shop.VERSION if source == "shop" else None
+                            where["simulator"] = shop.FITTED if source == "shop" else None
                             yield Point(**where, epsilon=epsilon, run=turn, **figures)
 
 
@@ -104,14 +104,15 @@ def _fitted(
 ) -> Iterator[tuple[str, Path]]:
     from components.stages.rows import left_after_count
 
-    whole = sum(candidate.share for candidate in service.candidates.values())
     delta = min(run.params.training.max_delta, 1 / (10 * len(train)))
     _, options = run.service(service.name)
+    mu = left_after_count(run, epsilon, delta)
+    shares = service.shares(mu, len(train), train.catalogue)
     floor: Path | None = None
     for name in [service.floor.name, *(name for name in names if name != service.floor.name)]:
         candidate = service.candidates[name]
-        mu = left_after_count(run, epsilon, delta) * math.sqrt(candidate.share / whole)
-        plan = candidate.plan(mu=mu, delta=delta, population=len(train), params=options, floor=floor)
+        own = mu * math.sqrt(shares[name])
+        plan = candidate.plan(mu=own, delta=delta, population=len(train), params=options, floor=floor)
         with tempfile.TemporaryDirectory(dir=scratch) as telemetry:
             out = Path(tempfile.mkdtemp(dir=scratch))
             chosen = {"floor": floor, "intend": _charge_nothing, "out": out, "telemetry": Path(telemetry)}
@@ -143,7 +144,7 @@ def _rows(run: Run, source: str, items: int, wheels: Path, scratch: Path) -> tup
         collect(reader, chosen, run.params.window, block, scratch / "home", raw, progress=progress)
     prepare(raw / "events.parquet", raw / "items.parquet", run.params.prepare, block, place / "prepared")
     paths = split(place / "prepared", run.params.split, place / "split")
-    train, test = (service.rows(paths[name], place / "split" / "items.parquet", options) for name in ("train", "test"))
+    train, test = (service.rows(paths[name], place / "split" / "public", options) for name in ("train", "test"))
     best = np.sort(np.argsort(-np.asarray(train.matrix.sum(axis=0)).ravel(), kind="stable")[:items])
     train, test = (_with_items(rows, best) for rows in (train, test))
     return train, _part(test, TEST_USERS / len(test))

@@ -19,7 +19,7 @@ from components.services.recommend.bundle import Bundle, Config
 from components.services.recommend.data import Rows
 from components.services.recommend.scoring import Scorer
 
-from .ours import FLOOR, floor, scorer
+from .ours import floor, scorer, starts
 
 _RIDGE = 3.0
 """λ of the regression, in eigenvalues of the noise's edge."""
@@ -29,8 +29,9 @@ _SWEEPS, _RANK, _CODES = 2, 64, 0.05
 
 def one_shot(train: Rows, mu: float, scratch: Path) -> Scorer:
     """Return the plain noisy Gram matrix with its eigenvalues shrunk by the known noise, and a ridge regression."""
-    _, known = floor(train, mu * math.sqrt(FLOOR), scratch)
-    vectors, values, edge = _released(train, mu * math.sqrt(1 - FLOOR))
+    share = starts(train, mu)
+    _, known = floor(train, mu * math.sqrt(share), scratch)
+    vectors, values, edge = _released(train, mu * math.sqrt(1 - share))
     weights = (vectors * (values / (values + _RIDGE * edge))) @ vectors.T
     return _scorer(weights, known)
 
@@ -39,8 +40,9 @@ def alternating(train: Rows, mu: float, scratch: Path) -> Scorer:
     """Return DPALS (Chien et al. 2021, Krichene et al. 2023): each sweep embeds the users by the items' factors,
     un-noised and unreleased, and regresses the items on them by two noised moments, Σ y zᵀ and Σ z zᵀ.
     """
-    left = mu * math.sqrt((1 - FLOOR) / (_SWEEPS + 1))
-    _, known = floor(train, mu * math.sqrt(FLOOR), scratch)
+    share = starts(train, mu)
+    left = mu * math.sqrt((1 - share) / (_SWEEPS + 1))
+    _, known = floor(train, mu * math.sqrt(share), scratch)
     factors, values, _ = _released(train, left)
     factors = factors[:, np.argsort(-values)[:_RANK]]
     if not factors.shape[1]:

@@ -12,8 +12,10 @@ from components.services.recommend.data import Rows
 from components.services.recommend.params import RecommendParams
 from components.services.recommend.scoring import Scorer, scores
 
-FLOOR = 0.2
-"""Share of μ² that a personal mechanism gives to popularity."""
+
+def starts(train: Rows, mu: float) -> float:
+    """Return the share of μ² that a personal mechanism gives to popularity, as the service divides it."""
+    return find("recommend").taking_part(params(train)).shares(mu, len(train), train.catalogue)["popularity"]
 
 
 def popularity(train: Rows, mu: float, scratch: Path) -> Scorer:
@@ -53,8 +55,9 @@ def scorer(bundle: Bundle) -> Scorer:
 
 
 def _personal(name: str, options: RecommendParams, train: Rows, mu: float, scratch: Path) -> Scorer:
-    start, _ = floor(train, mu * math.sqrt(FLOOR), scratch)
-    left = mu * math.sqrt(1 - FLOOR)
+    share = starts(train, mu)
+    start, _ = floor(train, mu * math.sqrt(share), scratch)
+    left = mu * math.sqrt(1 - share)
     return scorer(read_bundle(_fitted(find("recommend").candidates[name], options, train, left, start, scratch)))
 
 

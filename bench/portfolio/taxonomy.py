@@ -32,13 +32,14 @@ def with_items(train: Rows, mu: float, scratch: Path) -> Scorer:
     """Return both matrices as one Gaussian release, √share times each, so that a user has norm 1: the items' lifts are
     shrunk, entry by entry, towards those of their categories.
     """
-    _, known = ours.floor(train, mu * math.sqrt(ours.FLOOR), scratch)
+    share = ours.starts(train, mu)
+    _, known = ours.floor(train, mu * math.sqrt(share), scratch)
     popularity = known.popularity.astype(np.float64)
     columns = partition(train.catalogue, popularity, limit=_categories(train), enough=1)
     exact = [gram.statistic(columns.count(train.matrix)), gram.statistic(train.matrix)]
     shares = np.sqrt([1 - _ITEMS, _ITEMS])
     vectors = [share * gram.as_vector(matrix) for share, matrix in zip(shares, exact, strict=True)]
-    sigma = 1 / (mu * math.sqrt(1 - ours.FLOOR))
+    sigma = 1 / (mu * math.sqrt(1 - share))
     released = np.split(noised_sum(np.concatenate(vectors), 1.0, sigma), [len(vectors[0])])
     wide, narrow = (
         gram.as_matrix(vector / share, len(matrix))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -64,7 +64,8 @@ class Candidate(Protocol):
     personal: bool
     """False for the floor."""
     share: float
-    """Its part of the training's budget, in units of μ² (Gaussian composition adds squares)."""
+    """Its part of the training's budget beside the others', in units of μ² (Gaussian composition adds squares); only
+    ratios matter. A service may give its floor more, see `Service.shares`."""
     modules: tuple[str, ...]
     """Names of the modules that shape its answer; a change in one is a new release."""
 
@@ -165,6 +166,9 @@ class Service:
         histogram: what is released for figures that are no means over users; None where there are none.
         route: where it is asked; None is `/v1/<name>`. Its statement is at `/v1/<name>/statement` in any case.
         method: "GET" takes the fields of `request` as query parameters, lists repeated; "POST" takes them as JSON.
+        floor_needs: `(mu, population, catalogue) -> part` of μ², between 0 and 1, below which a floor is so noisy that
+            nothing can be built on it (see `shares`); None where its `share` is always enough.
+        chosen: params -> the candidates that take part, the floor among them; all, where None. The others cost nothing.
     """
 
     name: str
@@ -187,6 +191,8 @@ class Service:
     histogram: Histogram | None = None
     route: str | None = None
     method: Literal["GET", "POST"] = "POST"
+    floor_needs: Callable[[float, int, Any], float] | None = None
+    chosen: Callable[[Any], Sequence[str]] | None = None
 
     @property
     def path(self) -> str:
@@ -202,6 +208,31 @@ class Service:
     def floor(self) -> Candidate:
         """The candidate that gives everyone the same answer."""
         return next(candidate for candidate in self.candidates.values() if not candidate.personal)
+
+    def shares(self, mu: float, population: int, catalogue: Any) -> dict[str, float]:
+        """Return each candidate's part of μ², by name: they are positive, sum to 1, and follow from what is public.
+
+        The floor has what it declares, or what it needs where that is more; the others divide the rest as they declare.
+
+        Args:
+            mu: Gaussian-DP μ of the whole training, its counts taken out.
+            population: lower bound of the users by their DP count.
+            catalogue: the public items; None where a training is planned before they are known.
+        """
+        declared = {name: candidate.share for name, candidate in self.candidates.items()}
+        others = sum(declared.values()) - declared[self.floor.name]
+        first = declared[self.floor.name] / (declared[self.floor.name] + others)
+        if self.floor_needs and others:
+            first = max(first, self.floor_needs(mu, population, catalogue))
+        shares = {name: (1 - first) * share / others for name, share in declared.items() if name != self.floor.name}
+        return {self.floor.name: first, **shares}
+
+    def taking_part(self, params: Any) -> Service:
+        """Return the service with the candidates alone that `params` choose."""
+        if self.chosen is None:
+            return self
+        names = self.chosen(params)
+        return replace(self, candidates={name: one for name, one in self.candidates.items() if name in names})
 
 
 def find(name: str) -> Service:

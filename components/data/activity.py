@@ -1,7 +1,7 @@
 """What a service reads beside interactions: the users' own events and messages, cleaned, and bounded for each user.
 
-Like `prepare`, Ibis expressions that DuckDB and Spark both run; every transform is public, nothing crosses users, and the
-result does not depend on the order of the rows.
+Like `prepare`, Ibis expressions that DuckDB and Spark both run; every transform is public, nothing crosses users, and
+the result does not depend on the order of the rows.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def _bounded(
         for done, (low, high) in enumerate(ranges):
             progress(done, len(ranges))
             mine = rows.filter((rows.user >= low) & (rows.user < high))
-            for batch in backend.batches(connection, latest(mine, limit).mutate(period=lambda t: period_of(t.ts, begun))):
+            for batch in backend.batches(
+                connection, latest(mine, limit).mutate(period=lambda t: period_of(t.ts, begun))
+            ):
                 yield _with_blocks(pa.Table.from_batches([batch]), begun, block, schema)
         progress(len(ranges), len(ranges))
 

@@ -68,7 +68,7 @@ def prepare(
 
 
 def user_ranges(events: int) -> list[tuple[str, str]]:
-    """Return half-open ranges of pseudonyms that divide the users evenly, so that few enough of `events` meet in one."""
+    """Return half-open ranges of pseudonyms that divide the users evenly: few enough of `events` meet in one."""
     parts = min(_MOST_PARTS, 1 + events // _EVENTS_AT_ONCE)
     bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
     return list(zip(["", *bounds], [*bounds, "g"], strict=True))

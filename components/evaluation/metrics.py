@@ -27,6 +27,8 @@ from components.core.errors import ContractBroken
 Floats = npt.NDArray[np.floating[Any]]
 
 _CHUNK = 2**22  # scores looked at together: selection needs a few temporary arrays of this size
+_GROUPS = 4  # groups ÷ k, and the columns that make grouping worth while ÷ groups
+_FEW = 24  # targets of a user up to which counting beats sorting
 
 
 @dataclass(frozen=True)
@@ -130,21 +132,18 @@ def auc(scores: Floats, targets: sparse.csr_array | sparse.csr_matrix) -> Floats
     """
     relevant = _binary(scores, targets)
     values = np.full(scores.shape[0], 0.5)
+    if np.isnan(scores).any():
+        raise ContractBroken("A score is NaN", next_step="Look at the bundle that scored; nothing was ranked.")
     for user in np.flatnonzero(np.diff(relevant.indptr)):
-        row = np.sort(scores[user])
-        if np.isnan(row[-1]):  # NaN sorts last
-            raise ContractBroken("A score is NaN", next_step="Look at the bundle that scored; nothing was ranked.")
-        wanted = scores[user, relevant.indices[relevant.indptr[user] : relevant.indptr[user + 1]]]
+        row = scores[user]
+        wanted = row[relevant.indices[relevant.indptr[user] : relevant.indptr[user + 1]]]
         reachable = np.sort(wanted[wanted > -np.inf])
-        excluded = np.searchsorted(row, -np.inf, side="right")
+        excluded = np.count_nonzero(row == -np.inf)
         others = len(row) - excluded - len(reachable)
         if others == 0:
             continue
         # Twice the wins of each target is (candidates below) + (candidates below or level); targets are taken out.
-        wins = sum(
-            np.searchsorted(row, reachable, side=side) - excluded - np.searchsorted(reachable, reachable, side=side)
-            for side in ("left", "right")
-        )
+        wins = sum(_below(row, reachable)) - sum(_below(reachable, reachable)) - 2 * excluded
         values[user] = np.sum(wins) / (2 * len(wanted) * others)
     return values
 
@@ -185,8 +184,43 @@ def _binary(scores: Floats, targets: sparse.csr_array | sparse.csr_matrix) -> sp
     return binary
 
 
+def _below(row: Floats, values: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return how many scores of `row` lie below each of `values`, and how many below or level."""
+    if len(values) <= _FEW:  # a pass over the row for each is cheaper than sorting it
+        below, level = (
+            np.array([np.count_nonzero(compare(row, value)) for value in values], dtype=np.int64)
+            for compare in (np.less, np.less_equal)
+        )
+        return below, level
+    ordered = np.sort(row)
+    return np.searchsorted(ordered, values, side="left"), np.searchsorted(ordered, values, side="right")
+
+
 def _select(scores: Floats, k: int) -> npt.NDArray[np.int64]:
-    """Return `(users, k)` columns of the k best scores in any order; at the border the lower column is taken."""
+    """Return `(users, k)` columns of the k best scores in any order; at the border the lower column is taken.
+
+    The k-th best of the maxima of disjoint groups is no more than the k-th best score: what lies below it is left out
+    unsorted, which is nearly everything where columns are many.
+    """
+    users, columns = scores.shape
+    groups = _GROUPS * k
+    if columns < _GROUPS * groups:
+        return _partitioned(scores, k)
+    maxima = scores[:, : columns - columns % groups].reshape(users, -1, groups).max(axis=1)
+    bound = np.partition(maxima, groups - k, axis=1)[:, groups - k]
+    user, column = np.divmod(np.flatnonzero(scores >= bound[:, None]), columns)
+    left = np.bincount(user, minlength=users)
+    if left.max() > columns // _GROUPS:  # a bound that many scores are level with, or -inf
+        return _partitioned(scores, k)
+    place = np.arange(len(user)) - np.repeat(np.cumsum(left) - left, left)
+    few = np.full((users, left.max()), -np.inf, dtype=scores.dtype)
+    few[user, place] = scores[user, column]
+    columns_of = np.zeros(few.shape, dtype=np.int64)
+    columns_of[user, place] = column
+    return np.take_along_axis(columns_of, _partitioned(few, k), axis=1)
+
+
+def _partitioned(scores: Floats, k: int) -> npt.NDArray[np.int64]:
     columns = scores.shape[1]
     if k == columns:
         return np.tile(np.arange(columns), (len(scores), 1))

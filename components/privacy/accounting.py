@@ -1,7 +1,8 @@
 """What releases cost: exact Gaussian figures, PLD for a fixed schedule, RDP for the filter, PRV as the second opinion.
 
 Every ε is unitless and for neighbours that differ by one user, added or removed. PLD figures are upper bounds; they
-compose a schedule that is fixed beforehand. Under adaptively chosen releases only the ledger's RDP filter is a bound.
+compose a schedule that is fixed beforehand. Under adaptively chosen releases the bounds are the ledger's RDP filter,
+and for one training those of `adaptive`.
 """
 
 from __future__ import annotations
@@ -78,6 +79,18 @@ def epsilon_of(events: Iterable[Event], delta: float, *, grid: float = FINE) -> 
     for part in parts[1:]:
         whole = whole.compose(part)
     return float(whole.get_epsilon_for_delta(delta))
+
+
+def distribution_of(event: SampledGaussian, delta: float, grid: float) -> PrivacyLossDistribution:
+    """Return the privacy loss distribution of a sampled `event`, an upper bound at every δ from `delta` on.
+
+    Raises:
+        Refused: it would not fit into memory.
+    """
+    _, sampled = _merge([event])
+    _require_computable(0.0, sampled, delta, grid)
+    (((sigma, rate), steps),) = sampled.items()
+    return _sampled_pld(sigma, rate, steps, grid)
 
 
 def rdp(event: Event, order: int) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from components.core.errors import BudgetExhausted, Misconfigured, Refused
 from components.core.params import PerformanceFlags as PerformanceFlags
-from components.privacy import accounting
+from components.privacy import accounting, adaptive
 from components.privacy.release import Event, SampledGaussian
 
 
@@ -88,7 +88,7 @@ class PrivacyPlan(BaseModel):
         epsilon: float | None = None,
         mu: float | None = None,
     ) -> Self:
-        """Return the plan with the least noise whose ε at `delta`, by PLD, is at most `epsilon`.
+        """Return the plan with the least noise whose ε at `delta` is at most `epsilon`, by PLD; or that `mu` dominates.
 
         Where everyone is in every step (q = 1), σ is the analytic Gaussian's. In either case Opacus' PRV computes the
         ε again, and the plan is refused where it comes to another figure (`accounting.cross_check`).
@@ -99,7 +99,9 @@ class PrivacyPlan(BaseModel):
             expected_batch_size: users that a step is normalised by.
             steps: noisy steps.
             max_grad_norm: L2 bound of one user's gradient.
-            epsilon, mu: the target; give one. μ stands for the ε of a Gaussian mechanism with that μ at `delta`.
+            epsilon, mu: the target; give one. With μ, the ε at every δ is at most that of a Gaussian mechanism with
+                that μ, up to `adaptive.SLACK` of `delta`: so it composes as that mechanism does, whatever else is
+                chosen after its answer.
 
         Raises:
             Misconfigured: a figure is out of its range; nothing was read and nothing is spent.
@@ -113,12 +115,16 @@ class PrivacyPlan(BaseModel):
             max_grad_norm=max_grad_norm,
         )  # fmt: skip
         _require_delta(delta, 1 / (10 * population))
-        target = accounting.gaussian_epsilon(mu, delta) if mu is not None else epsilon
-        assert target is not None
         rate = min(1.0, expected_batch_size / population)
+        schedule: dict[str, Any] = {"delta": delta, "sample_rate": rate, "steps": steps}
+        if mu is not None:
+            noise = least_noise_dominated(mu, **schedule)
+        else:
+            assert epsilon is not None
+            noise = least_noise(epsilon, **schedule)
         plan = cls(
             delta=delta,
-            noise_multiplier=least_noise(target, delta=delta, sample_rate=rate, steps=steps),
+            noise_multiplier=noise,
             sample_rate=rate,
             max_grad_norm=max_grad_norm,
             steps=steps,
@@ -148,29 +154,54 @@ def least_noise(epsilon: float, *, delta: float, sample_rate: float, steps: int)
 
     if sample_rate == 1:  # the analytic Gaussian mechanism; rounding goes to the safe side
         return math.sqrt(steps) / accounting.gaussian_mu(epsilon, delta) * (1 + 1e-9)
-    grid = accounting.COARSE if epsilon >= 0.5 else accounting.FINE  # its error grows with steps, not with ε
+    grid = _grid(epsilon)
 
-    def cost(sigma: float) -> float:
+    def enough(sigma: float) -> bool:
         event = SampledGaussian(noise_multiplier=sigma, sample_rate=sample_rate, steps=steps)
         try:
-            return accounting.epsilon_of([event], delta, grid=grid)
+            return accounting.epsilon_of([event], delta, grid=grid) <= epsilon
         except Refused:
-            return math.inf  # a loss that is too large for a figure is too large for the target
+            return False  # a loss that is too large for a figure is too large for the target
 
+    return _least(enough, f"ε = {epsilon:g}")
+
+
+def least_noise_dominated(mu: float, *, delta: float, sample_rate: float, steps: int) -> float:
+    """Return the least σ, to 0.1%, at which `mu` dominates `steps` sampled Gaussian steps up to `adaptive.SLACK` of δ.
+
+    Raises:
+        Refused: no σ up to 10⁶ is enough.
+    """
+    if sample_rate == 1:
+        return math.sqrt(steps) / mu * (1 + 1e-9)
+    grid = _grid(accounting.gaussian_epsilon(mu, delta))
+
+    def enough(sigma: float) -> bool:
+        event = SampledGaussian(noise_multiplier=sigma, sample_rate=sample_rate, steps=steps)
+        return adaptive.dominated(event, mu, adaptive.SLACK * delta, grid)
+
+    return _least(enough, f"μ = {mu:g}")
+
+
+def _grid(epsilon: float) -> float:
+    """Return the grid to search on: its error grows with steps, not with ε."""
+    return accounting.COARSE if epsilon >= 0.5 else accounting.FINE
+
+
+def _least(enough: Callable[[float], bool], target: str) -> float:
+    """Return the least σ, to 0.1%, that is `enough`."""
     low = high = 1.0
-    while cost(high) > epsilon:
+    while not enough(high):
         low, high = high, high * 2
         if high > 1e6:
             raise Refused(
-                "No noise is enough for this training",
-                value=f"ε = {epsilon:g}",
-                next_step="Raise ε or take fewer steps.",
+                "No noise is enough for this training", value=target, next_step="Raise ε or take fewer steps."
             )
-    while low == high or (low > 0.3 and cost(low) <= epsilon):
+    while low == high or (low > 0.3 and enough(low)):
         high, low = low, low / 2
     while high / low > 1.001:
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if cost(middle) > epsilon else (low, middle)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
@@ -181,10 +212,10 @@ def allocate(
     candidates: Mapping[str, float],
     plan_of: Callable[[str, float], P],
 ) -> tuple[dict[str, P], float]:
-    """Divide a training's budget among its candidates and return their plans with the composed ε.
+    """Divide a training's budget among its candidates and return their plans with the ε of all together.
 
-    μ² is divided by the shares; then everything together, `spent` included, is composed exactly by PLD and the μ of
-    all candidates is scaled until that is at most `epsilon` at `delta`, and at least 99.5% of it where this can be had.
+    Gaussian-DP composition: what `epsilon` at `delta` allows, less what is `spent`, is divided by the shares of μ². It
+    holds whatever `spent` answered, and in whatever order the candidates run (`adaptive`, the lemma).
 
     Args:
         epsilon, delta: the whole training's budget.
@@ -193,9 +224,9 @@ def allocate(
         plan_of: the plan of a candidate at a Gaussian-DP μ.
 
     Raises:
-        BudgetExhausted: `spent` alone leaves nothing.
+        BudgetExhausted: `spent` alone leaves nothing, or the plans cost more than their μ.
     """
-    already = accounting.epsilon_of(spent, delta)
+    already = adaptive.epsilon_of(spent, delta)
     if already >= epsilon:
         raise BudgetExhausted(
             "The counts of this training leave nothing for its candidates",
@@ -203,28 +234,19 @@ def allocate(
             limit=f"ε = {epsilon:g} at δ = {delta:g}",
             next_step="Raise training.epsilon, or count with more noise.",
         )
-    whole = accounting.gaussian_mu(epsilon, delta)
-    square = whole**2 - (accounting.gaussian_mu(already, delta) ** 2 if already else 0.0)
-    best: tuple[dict[str, P], float] | None = None
-    for _ in range(8):
-        plans = {
-            name: plan_of(name, math.sqrt(square * share / sum(candidates.values())))
-            for name, share in candidates.items()
-        }
-        composed = accounting.epsilon_of([*spent, *(plan.event for plan in plans.values())], delta)
-        if composed <= epsilon and (best is None or composed > best[1]):
-            best = plans, composed
-        if 0.995 * epsilon <= composed <= epsilon:
-            break
-        square *= (accounting.gaussian_mu(0.998 * epsilon, delta) / accounting.gaussian_mu(composed, delta)) ** 2
-    if best is None:
+    whole = adaptive.allowed_mu(epsilon, delta) ** 2
+    square = whole - sum(adaptive.dominating_mu(event, adaptive.SLACK * delta) ** 2 for event in spent)
+    parts = {name: square * share / sum(candidates.values()) for name, share in candidates.items()}
+    plans = {name: plan_of(name, math.sqrt(part)) for name, part in parts.items() if part > 0}
+    composed = adaptive.epsilon_of([*spent, *(plan.event for plan in plans.values())], delta)
+    if len(plans) < len(parts) or composed > epsilon * (1 + 1e-7):
         raise BudgetExhausted(
             "No division of the budget keeps the whole training within it",
             value=f"asked ε = {composed:.4f}, spent ε = {already:.4f}, left {epsilon - already:.4f}",
             limit=f"ε = {epsilon:g} at δ = {delta:g}",
             next_step="Raise training.epsilon, or take candidates out.",
         )
-    return best
+    return plans, composed
 
 
 def _require_positive(**figures: float | None) -> None:

@@ -71,7 +71,14 @@ class _Run:
 
 
 def replay(
-    mechanism: Mechanism, plan: Planned, rows: Any, *, neighbours: Mapping[str, Any], nobody: Any, seed: int = 0
+    mechanism: Mechanism,
+    plan: Planned,
+    rows: Any,
+    *,
+    neighbours: Mapping[str, Any],
+    nobody: Any,
+    behind: int = 0,
+    seed: int = 0,
 ) -> Replayed:
     """Run `mechanism` on `rows` and its neighbours and return what it really does.
 
@@ -81,6 +88,7 @@ def replay(
         rows: some users' rows, simulated or public.
         neighbours: by name, `rows` with one user appended; in each step of a training that user is sampled.
         nobody: the same kind of rows without any.
+        behind: rows that the mechanism itself puts below the users' (canaries), as many in each run.
         seed: of the tape; another one tries other noise.
 
     Raises:
@@ -92,7 +100,7 @@ def replay(
     def run(on: Any, *, tape: bool = True, follow: Trace | None = None) -> _Run:
         with (
             tempfile.TemporaryDirectory() as scratch,
-            traced(normaliser=normaliser, tape=Tape(seed) if tape else None, follow=follow) as trace,
+            traced(normaliser=normaliser, tape=Tape(seed) if tape else None, follow=follow, behind=behind) as trace,
         ):
             out = Path(scratch) / "out"
             out.mkdir()

@@ -46,6 +46,22 @@ class SparseRows:
         """The row of each entry, (entries,)."""
         return torch.arange(len(self), device=self.offsets.device).repeat_interleave(self.offsets.diff())
 
+    def without_last_column(self) -> tuple[SparseRows, Tensor]:
+        """Return the rows of all columns but the last, and the last, `(rows,)`: dense, 0 where there is no entry."""
+        last = self.columns == self.width - 1
+        row, values = self.row_of_entry, self.values
+        column = torch.zeros(len(self), dtype=values.dtype, device=values.device).index_add(0, row[last], values[last])
+        before = torch.zeros_like(self.offsets)
+        torch.cumsum(torch.bincount(row[last], minlength=len(self)), 0, out=before[1:])
+        kept = replace(
+            self,
+            offsets=self.offsets - before,
+            columns=self.columns[~last],
+            values=values[~last],
+            width=self.width - 1,
+        )
+        return kept, column
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SparseRows:
         """Return the rows on a device."""
         parts = (self.offsets, self.columns, self.values)
@@ -64,3 +80,10 @@ def made_up(width: int, rows: int = 2) -> SparseRows:
     present[:, 0] = True
     offsets = torch.cat([torch.zeros(1, dtype=torch.long), present.sum(dim=1).cumsum(0)])
     return SparseRows(offsets, present.nonzero()[:, 1], torch.ones(int(offsets[-1])), width)
+
+
+def wider(rows: Tensor | SparseRows) -> Tensor | SparseRows:
+    """Return the rows with one more column, of zeros, to their right."""
+    if isinstance(rows, SparseRows):
+        return replace(rows, width=rows.width + 1)
+    return torch.nn.functional.pad(rows, (0, 1))

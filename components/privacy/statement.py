@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from components.core.errors import Refused
 from components.core.params import Cap
 from components.core.records import SPLITS, Audit, AuditFigures, Charge, PrivacyStatement, SplitCost
-from components.privacy import accounting
+from components.privacy import accounting, adaptive
 from components.privacy.release import Event, Gaussian, Release, SampledGaussian
 
 Purpose = Literal["count", "floor", "candidate", "choosing", "judging"]
@@ -66,6 +67,7 @@ def statement(
     charged: Sequence[Charged],
     blocks: Sequence[str],
     ledger: str,
+    budgets: Mapping[str, float] | None = None,
     cap: Cap | None = None,
     lifetime_cap: Cap | None = None,
     audit: Audit | None = None,
@@ -80,17 +82,22 @@ def statement(
             attempt that was lost left nothing behind: it is charged to the accounts and is no part of a version.
         blocks: calendar blocks whose rows were read.
         ledger: genesis id of the ledger that was charged.
+        budgets: by split, the ε that was fixed before its count, within which everything was kept
+            (`adaptive`, the theorem): what is stated. Without it the releases are taken for a schedule that was fixed
+            beforehand, and stated by PLD.
         cap: the cap of one block's account.
         lifetime_cap: the cap over a user's blocks, where the ledger holds one.
         audit: what tried to refute it.
 
     Raises:
-        Refused: the accountants do not agree on a sampled event.
+        Refused: the accountants do not agree on a sampled event, or the releases of a split cost more than its budget.
     """
     training = [one for one in charged if one.release.split == "train"]
     events, delta = [one.release.event for one in training], max(one.delta for one in training)
-    epsilon = accounting.epsilon_of(events, delta)
-    accountants = {"pld": epsilon, "rdp": accounting.rdp_epsilon_of(events, delta)}
+    splits = _split_costs(charged, budgets or {})
+    accountants = {"pld": accounting.epsilon_of(events, delta), "rdp": accounting.rdp_epsilon_of(events, delta)}
+    if budgets:
+        accountants = {"gdp": _within(budgets["train"], training), **accountants}
     sampled = [
         event for event in events if isinstance(event, SampledGaussian) and event.steps and event.sample_rate < 1
     ]
@@ -102,7 +109,7 @@ def statement(
     return PrivacyStatement(
         unit=UNIT,
         neighbours=NEIGHBOURS,
-        epsilon=epsilon,
+        epsilon=splits[0].epsilon,
         delta=delta,
         blocks=tuple(blocks),
         lifetime=_lifetime(lifetime_cap),
@@ -113,7 +120,7 @@ def statement(
         not_covered=NOT_COVERED,
         ledger=ledger,
         charged=tuple(map(_charge, charged)),
-        splits=tuple(_split_costs(charged, {"train": epsilon})),
+        splits=tuple(splits),
         cap=cap,
         lifetime_cap=lifetime_cap,
         audited=AuditFigures.model_validate(audit.model_dump(include=set(AuditFigures.model_fields)))
@@ -147,15 +154,33 @@ def _charge(one: Charged) -> Charge:
     )
 
 
-def _split_costs(charged: Sequence[Charged], known: Mapping[str, float]) -> list[SplitCost]:
+def _split_costs(charged: Sequence[Charged], budgets: Mapping[str, float]) -> list[SplitCost]:
     found = []
     for split in SPLITS:
         mine = [one for one in charged if one.release.split == split]
         if mine:
             delta = max(one.delta for one in mine)
-            epsilon = known.get(split) or accounting.epsilon_of([one.release.event for one in mine], delta)
+            if split in budgets:
+                _within(budgets[split], mine)
+            epsilon = budgets.get(split) or accounting.epsilon_of([one.release.event for one in mine], delta)
             found.append(SplitCost(split=split, epsilon=epsilon, delta=delta))
     return found
+
+
+def _within(budget: float, releases: Sequence[Charged]) -> float:
+    """Return the ε of one split's `releases`, at the δ that they were kept within; it may not be above `budget`."""
+    delta = max(one.delta for one in releases)
+    counts = [one.release.event.noise_multiplier for one in releases if one.purpose == "count"]
+    kept = adaptive.proved_delta(delta, max(counts)) if counts else delta
+    composed = adaptive.epsilon_of([one.release.event for one in releases], kept)
+    if not composed <= budget * (1 + 1e-7):
+        raise Refused(
+            f"The releases from {releases[0].release.split} users cost more than was fixed beforehand",
+            value=f"ε = {composed:.6g} at δ = {kept:.3g}",
+            limit=f"ε = {budget:g}",
+            next_step="Train again: what was released was planned by another version, or for other parameters.",
+        )
+    return min(composed, budget)
 
 
 def _describe(event: Event) -> str:

@@ -20,7 +20,9 @@ _PURPOSES = {
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _USERS = {"train": "those it learnt from", "validation": "those who chose it", "test": "those who judged it"}
 _ACCOUNTANTS = {
-    "pld": "privacy loss distribution (Doroshenko et al. 2022): the figure that is stated",
+    "gdp": "Gaussian differential privacy (Smith & Thakurta 2022), which holds though noise and δ follow the count: at "
+    "most what is stated",
+    "pld": "privacy loss distribution (Doroshenko et al. 2022): of a schedule that is fixed beforehand",
     "rdp": "Rényi divergence (Mironov 2017): looser, and always above it",
     "pld_of_sampled": "the sampled training alone, by privacy loss distribution",
     "prv_of_sampled": "the sampled training alone, by Opacus' privacy random variables, which share no code with it",
@@ -122,16 +124,25 @@ def accounted(stated: PrivacyStatement) -> Part:
     second = (
         "Had Opacus' accountant and ours differed by more than 1% and more than its error, nothing would be stated."
         if sampled
-        else "Nothing was sampled, so the first figure is exact, and Opacus' accountant has none."
+        else "Nothing was sampled, so these figures are exact but for the last, and Opacus' accountant has none."
     )
     return Part(
         "Two accountants",
         (
-            f"The same releases, composed by two methods of ours, and what was sampled by Opacus' too, at "
-            f"δ = {small(stated.delta)}. {second}",
+            f"The same releases, composed by methods of ours, and what was sampled by Opacus' too, at "
+            f"δ = {small(stated.delta)}. {_what_is_stated(stated)}{second}",
         ),
         header=("ε", "by"),
         rows=tuple((f"{stated.accountants[name]:.4f}", _accountant(name)) for name in _in_order(stated.accountants)),
+    )
+
+
+def _what_is_stated(stated: PrivacyStatement) -> str:
+    if "gdp" not in stated.accountants:
+        return ""
+    return (
+        f"What is stated, ε = {stated.epsilon:g}, was fixed before anyone was counted. Noise and δ follow the count, "
+        "so everything was kept within it at a δ a little below the stated one, where the first figure is taken. "
     )
 
 

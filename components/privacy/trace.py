@@ -75,7 +75,9 @@ class Tape:
 
 
 @contextmanager
-def traced(*, normaliser: float | None, tape: Tape | None = None, follow: Trace | None = None) -> Iterator[Trace]:
+def traced(
+    *, normaliser: float | None, tape: Tape | None = None, follow: Trace | None = None, behind: int = 0
+) -> Iterator[Trace]:
     """Record what runs inside.
 
     Args:
@@ -84,6 +86,7 @@ def traced(*, normaliser: float | None, tape: Tape | None = None, follow: Trace 
         tape: where entropy comes from; None leaves it the operating system's.
         follow: the run whose answers replace those made here, and whose samples are taken again: of the same users,
             and of all that it did not have.
+        behind: rows below the users' in both runs, which keep their places counted from the last.
     """
     trace = Trace()
     with ExitStack() as undo:
@@ -95,7 +98,7 @@ def traced(*, normaliser: float | None, tape: Tape | None = None, follow: Trace 
         if tape is not None:
             _play(tape, undo)
         _watch_sums(trace, follow, undo)
-        _watch_samples(trace, follow, undo)
+        _watch_samples(trace, follow, behind, undo)
         if normaliser is not None:
             _watch_optimizers(trace, follow, normaliser, undo)
         yield trace
@@ -142,21 +145,27 @@ def _watch_sums(trace: Trace, follow: Trace | None, undo: ExitStack) -> None:
     _wrap("noised_sum", watched, undo)
 
 
-def _watch_samples(trace: Trace, follow: Trace | None, undo: ExitStack) -> None:
+def _watch_samples(trace: Trace, follow: Trace | None, behind: int, undo: ExitStack) -> None:
     def watched(original: Callable[[int, float], NDArray[np.int64]]) -> Callable[[int, float], NDArray[np.int64]]:
         def poisson_sample(users: int, sample_rate: float) -> NDArray[np.int64]:
             chosen = original(users, sample_rate)  # also where it is replaced: the tape moves on alike
             if not trace.open:
                 return chosen
             if follow is not None and len(trace.samples) < len(follow.samples):
-                before = follow.samples[len(trace.samples)]
-                chosen = np.union1d(before.chosen[before.chosen < users], np.arange(before.users, users))
+                chosen = _lined_up(follow.samples[len(trace.samples)], users, behind)
             trace.samples.append(Sample(users, sample_rate, chosen))
             return chosen
 
         return poisson_sample
 
     _wrap("poisson_sample", watched, undo)
+
+
+def _lined_up(before: Sample, users: int, behind: int) -> NDArray[np.int64]:
+    """Return the same users of `users`, all that were not there, and the same of those `behind` them."""
+    then, now = before.users - behind, users - behind
+    kept, last = before.chosen[before.chosen < min(then, now)], before.chosen[before.chosen >= then]
+    return np.concatenate([kept, np.arange(then, now), last - then + now])
 
 
 def _watch_optimizers(trace: Trace, follow: Trace | None, normaliser: float, undo: ExitStack) -> None:

@@ -24,7 +24,7 @@ class Share(BaseModel):
 
 
 class Budget(Record):
-    """The composed ε of a training at δ, by PLD, and the releases that it is made of."""
+    """The ε of a training, which was fixed before its first release, its δ, and the releases that it is made of."""
 
     kind: ClassVar[str] = "budget"
     epsilon: float

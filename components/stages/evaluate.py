@@ -14,7 +14,7 @@ from components.core.records import Dataset, Evaluation
 from components.core.service import Service
 from components.stages.budget import Budget
 from components.stages.dataset import dataset_of
-from components.stages.rows import counted, left_after_count, private_rows, public_tables
+from components.stages.rows import counted, kept_within, left_after_count, private_rows, public_tables
 from components.stages.run import Run
 
 SEED = 20_240_229
@@ -52,7 +52,7 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
                 chosen=found["validation"].chosen if testing else None,
                 champion=champion_bundle(run, name) if testing else None,
                 population=count,
-                mu=left_after_count(run, budget, delta),
+                mu=left_after_count(run, budget, kept_within(run, delta)),
                 ledger=run.ledger(),
                 confidence=run.params.gates.confidence,
                 seed=SEED,

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from components.core.errors import ContractBroken, Misconfigured
 from components.core.records import SPLITS, Dataset, Population
+from components.privacy.adaptive import stated_delta
 from components.privacy.outlook import Planned, require_caps_above_spent
 from components.privacy.release import Gaussian
 from components.stages.dataset import dataset_of
-from components.stages.rows import count_event, left_after_count
+from components.stages.rows import count_event, kept_within, left_after_count, public_tables
 from components.stages.run import Run
 
 
@@ -56,14 +57,14 @@ def planned(run: Run, name: str, users: Users) -> list[Planned]:
         if split == "train":
             found += _candidates(run, name, users.by_split[split], delta)
         else:
-            mu = left_after_count(run, run.params.training.epsilon_of_evaluation, delta)
+            mu = left_after_count(run, run.params.training.epsilon_of_evaluation, kept_within(run, delta))
             found.append(Planned("evaluation", "metrics", split, delta, Gaussian(noise_multiplier=1 / mu)))
     return found
 
 
 def delta_for(run: Run, users: int) -> float:
-    """Return the δ of a split with at least so many users."""
-    return min(run.params.training.max_delta, 1 / (10 * users))
+    """Return the δ that is stated of a split with at least so many users."""
+    return stated_delta(users, run.params.training.max_delta)
 
 
 def require_delta(run: Run) -> None:
@@ -128,17 +129,20 @@ def _candidates(run: Run, name: str, users: int, delta: float) -> list[Planned]:
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
+    stated, delta = delta, kept_within(run, delta)
     facts = {"delta": delta, "population": users, "params": params}
-    floor, whole = service.floor, sum(candidate.share for candidate in service.candidates.values())
-    mu = left_after_count(run, run.params.training.epsilon, delta)
-    first = floor.plan(mu=mu * math.sqrt(floor.share / whole), floor=None, **facts)
-    found = [Planned("floor", floor.name, "train", delta, first.event)]
+    floor, mu = service.floor, left_after_count(run, run.params.training.epsilon, delta)
+    known = known_dataset(run)
+    catalogue = service.catalogue(public_tables(known[0]), params) if known else None
+    shares = service.shares(mu, users, catalogue)
+    first = floor.plan(mu=mu * math.sqrt(shares.pop(floor.name)), floor=None, **facts)
+    found = [Planned("floor", floor.name, "train", stated, first.event)]
     with tempfile.TemporaryDirectory() as nothing:
         plans, _ = allocate(
             run.params.training.epsilon,
             delta,
             [count_event(run), first.event],
-            {key: one.share for key, one in service.candidates.items() if one.personal},
+            shares,
             lambda key, mu: service.candidates[key].plan(mu=mu, floor=Path(nothing), **facts),
         )
-    return [*found, *(Planned("candidate", key, "train", delta, plan.event) for key, plan in plans.items())]
+    return [*found, *(Planned("candidate", key, "train", stated, plan.event) for key, plan in plans.items())]

@@ -35,15 +35,23 @@ def public_tables(run: Run) -> Path:
 
 
 def counted(run: Run, which: str, name: str) -> tuple[Population, float]:
-    """Return the DP count of a split's users in the tables that a service reads, and the δ that follows from its lower
-    bound. Services that read the same tables share one count.
+    """Return the DP count of a split's users in the tables that a service reads, and the δ that is stated by
+    its lower bound. Services that read the same tables share one count.
     """
+    from components.privacy.adaptive import stated_delta
     from components.privacy.mechanisms import population
 
     reads = run.service(name)[0].private
     users = _tables(run, reads)[which].map(lambda folder: _users(folder, reads), name="distinct users")
     count = population(run.ledger(), users, count_event(run).noise_multiplier)
-    return count, min(run.params.training.max_delta, 1 / (10 * count.lower_bound))
+    return count, stated_delta(count.lower_bound, run.params.training.max_delta)
+
+
+def kept_within(run: Run, stated: float) -> float:
+    """Return the δ at which what follows a count is planned, so that the δ that is `stated` by the count holds."""
+    from components.privacy.adaptive import proved_delta
+
+    return proved_delta(stated, run.params.privacy.count_noise)
 
 
 def left_after_count(run: Run, epsilon: float, delta: float) -> float:

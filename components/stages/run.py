@@ -72,14 +72,14 @@ class Run:
         return self.root / "plots" / name
 
     def service(self, name: str) -> tuple[service.Service, Any]:
-        """Return a service, with the trials of a tuning among its candidates, and its checked parameters.
+        """Return a service with the candidates that take part, trials of a tuning included, and its checked parameters.
 
         Raises:
             Misconfigured: there is no such service, or its parameters or a trial's have an unknown key.
         """
         found = service.find(name)
         own = params.parse(found.params, self.params.services.get(name, {}), f"params.yaml: services.{name}")
-        return with_trials(found, self.params.training.trials.get(name, {}), own), own
+        return with_trials(found.taking_part(own), self.params.training.trials.get(name, {}), own), own
 
     def ledger(self) -> Ledger:
         """Open this machine's ledger with the caps, blocks and splits of the parameters.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from components.core.errors import ContractBroken
 from components.core.records import Audit, Evaluation, Population, PrivacyStatement
 from components.privacy.accounts import LIFETIME
+from components.privacy.adaptive import stated_delta
 from components.privacy.ledger import require_same_ledger
 from components.privacy.statement import Charged, Purpose, statement
 from components.stages.budget import Budget
@@ -24,12 +25,20 @@ def stated(run: Run, name: str, candidate: str) -> PrivacyStatement:
     return statement(
         mechanism=candidate,
         charged=charged(run, name),
+        budgets=_budgets(run, name),
         blocks=dataset_of(run).blocks,
         ledger=run.ledger().genesis,
         cap=run.params.privacy.cap,
         lifetime_cap=next((one.cap for one in run.ledger().accounts() if one.block == LIFETIME), None),
         audit=Audit.read(run.evidence(name, "audit") / f"{candidate}.json"),
     )
+
+
+def _budgets(run: Run, name: str) -> dict[str, float]:
+    """Return the ε of each split, as it was fixed before the split was counted."""
+    evaluation = run.params.training.epsilon_of_evaluation
+    trained = Budget.read(run.evidence(name, "train") / "budget.json").epsilon
+    return {"train": trained, **dict.fromkeys(_JUDGED, evaluation)}
 
 
 def charged(run: Run, name: str) -> list[Charged]:
@@ -58,7 +67,7 @@ def charged(run: Run, name: str) -> list[Charged]:
         found.append(one(purpose, plan.release, budget.delta, plan.parameters))
     for split, judged in _JUDGED.items():
         count = Population.read(run.evidence(name, "evaluate") / f"population-{split}.json")
-        delta = min(run.params.training.max_delta, 1 / (10 * count.lower_bound))
+        delta = stated_delta(count.lower_bound, run.params.training.max_delta)
         evaluation = Evaluation.read(run.evidence(name, "evaluate") / f"{split}.json")
         found.append(one("count", count.release, delta, {}))
         found.append(one(judged, evaluation.release, delta, {}))

@@ -18,32 +18,38 @@ from components.privacy.canaries import Canaries, Observed
 from components.privacy.release import Event
 from components.stages.budget import Budget, Share
 from components.stages.dataset import dataset_of
-from components.stages.rows import count_event, counted, left_after_count, private_rows, public_tables
+from components.stages.rows import (
+    count_event,
+    counted,
+    kept_within,
+    left_after_count,
+    private_rows,
+    public_tables,
+)
 from components.stages.run import Run
 
 
 def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Trained, ...]:
     """Fit every candidate of a service: the floor first, on whose ranking the others build.
 
-    All of it together, counts and losing candidates included, is at most `training.epsilon` by PLD.
+    All of it together, counts and losing candidates included, costs `training.epsilon` at the δ that is stated, though
+    noise and δ follow the count: that is the theorem of `components.privacy.adaptive`.
     """
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
+    catalogue = service.catalogue(public_tables(run), params)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
-    count, delta = counted(run, "train", name)
+    count, stated = counted(run, "train", name)
+    delta = kept_within(run, stated)
     facts = {"delta": delta, "population": count.lower_bound, "params": params}
-    shares = {candidate.name: candidate.share for candidate in service.candidates.values()}
-    floor = service.floor
-
-    mu = left_after_count(run, epsilon, delta)
-    floor_plan = floor.plan(
-        mu=mu * math.sqrt(shares.pop(floor.name) / (sum(shares.values()) + floor.share)), floor=None, **facts
-    )
-    trained = [_fitted(run, service, floor, floor_plan, rows, None, progress)]
+    floor, mu = service.floor, left_after_count(run, epsilon, delta)
+    shares = service.shares(mu, count.lower_bound, catalogue)
+    floor_plan = floor.plan(mu=mu * math.sqrt(shares.pop(floor.name)), floor=None, **facts)
+    trained = [_fitted(run, service, floor, floor_plan, catalogue, rows, None, progress)]
     floor_bundle = run.models(name) / floor.name
     spent = [count_event(run), floor_plan.event]
-    plans, composed = allocate(
+    plans, _ = allocate(
         epsilon,
         delta,
         spent,
@@ -51,11 +57,11 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
         lambda key, mu: service.candidates[key].plan(mu=mu, floor=floor_bundle, **facts),
     )
     for key, plan in plans.items():
-        trained.append(_fitted(run, service, service.candidates[key], plan, rows, floor_bundle, progress))
+        trained.append(_fitted(run, service, service.candidates[key], plan, catalogue, rows, floor_bundle, progress))
 
     budget = Budget(
-        epsilon=composed,
-        delta=delta,
+        epsilon=epsilon,
+        delta=stated,
         count=Share(mechanism="dp_count", release=count.release, event=spent[0], parameters={}),
         plans={
             one.candidate: Share(
@@ -93,6 +99,7 @@ def _fitted(
     service: Service,
     candidate: Candidate,
     plan: Any,
+    catalogue: Any,
     rows: Private[Any],
     floor: Path | None,
     progress: Progress,
@@ -102,7 +109,6 @@ def _fitted(
     from components.privacy.release import Release, content_key
 
     ledger = run.ledger()
-    catalogue = service.catalogue(public_tables(run), run.service(service.name)[1])
     release = Release(
         mechanism=candidate.name,
         service=service.name,

@@ -23,7 +23,7 @@ from components.core.progress import Progress, no_progress
 from components.privacy.canaries import Canaries
 from components.privacy.engine import DPSGD
 from components.privacy.plan import PerformanceFlags, PrivacyPlan
-from components.privacy.rows import SparseRows, made_up
+from components.privacy.rows import SparseRows, made_up, wider
 from components.training import checkpoint
 from components.training.batches import Batches, Sample, count, poisson, shuffled
 from components.training.ranks import Rank, as_the_first_says, first, helped
@@ -84,8 +84,8 @@ def fit(
         ContractBroken: rows act on each other in the model, or what it learnt is not finite.
     """
     flags, sparse = flags or PerformanceFlags(), bool(getattr(module, "sparse_rows", False))
-    if sparse and (canaries or not issparse(rows)):
-        raise Misconfigured("A module with sparse_rows is trained on a CSR matrix, without canaries")
+    if sparse and not issparse(rows):
+        raise Misconfigured("A module with sparse_rows is trained on a CSR matrix", value=type(rows).__name__)
     if plan is not None:
         if intend is None or steps is not None or batch_size is not None:
             raise Misconfigured("A private training takes its schedule from the plan, and needs intend")
@@ -99,11 +99,11 @@ def fit(
         raise Misconfigured("configure_optimizers must return one optimizer", value=type(optimizer).__name__)
     trained: torch.nn.Module = module
     probe, watched = _probe(module, rows) if plan else None, None
-    if plan is not None and isinstance(probe, Tensor) and canaries is not None:
+    if plan is not None and probe is not None and canaries is not None:
         if not hasattr(rows, "shape"):
             raise Misconfigured("A training with canaries needs rows in a matrix", value=type(rows).__name__)
         trained = watched = Watched(module, optimizer, canaries, plan)
-        probe = torch.nn.functional.pad(probe, (0, 1))
+        probe = wider(probe)
     before = checkpoint.read(checkpoints, identity) if checkpoints else None
     done = before.steps if before else 0
     if before:

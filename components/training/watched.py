@@ -16,13 +16,15 @@ from torch import Tensor, nn
 
 from components.privacy.canaries import NULLS, Canaries
 from components.privacy.plan import PrivacyPlan
+from components.privacy.rows import SparseRows
 
 _SATURATING = 16.0
 """Norm of a canary's gradient before clipping, in clipping norms."""
 
 
 class Watched(nn.Module):
-    """A model with reserved weights. Batches hold the model's columns, and then the number of a canary's direction.
+    """A model with reserved weights. Batches hold the model's columns, and then the number of a canary's direction;
+    sparse ones stay sparse.
 
     Args:
         module: the model, with `losses(batch) -> (rows,)`.
@@ -48,15 +50,20 @@ class Watched(nn.Module):
         """Return the rows of users, `(users, columns)`, and of canaries."""
         return self._canaries.numbered(rows)
 
-    def losses(self, batch: Tensor) -> Tensor:
+    def losses(self, batch: Tensor | SparseRows) -> Tensor:
         """Return the loss of every row, `(rows,)`."""
-        if (
-            batch.requires_grad
-        ):  # the engine asks which inputs act on a loss: numbers do not, and Opacus' hooks would wait
-            return cast(Tensor, cast(Any, self.module).losses(batch[:, :-1]))
-        number = batch[:, -1].long()
+        model = cast(Any, self.module)
+        if isinstance(batch, SparseRows):
+            rows, number = batch.without_last_column()
+            asked = batch.values.requires_grad
+        else:
+            rows, number = batch[:, :-1], batch[:, -1]
+            asked = batch.requires_grad
+        if asked:  # the engine asks which inputs act on a loss: numbers do not, and Opacus' hooks would wait
+            return cast(Tensor, model.losses(rows))
+        number = number.long()
         canary = _SATURATING * self._plan.max_grad_norm * cast(Tensor, self.reserved(number))[:, 0]
-        return torch.where(number > 0, canary, cast(Any, self.module).losses(batch[:, :-1]))
+        return torch.where(number > 0, canary, model.losses(rows))
 
     def seen(self) -> dict[str, Any]:
         """Return which canaries take part and what was seen of them so far, for a checkpoint."""

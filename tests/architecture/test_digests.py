@@ -20,7 +20,11 @@ CHARGING = {
     )
 }
 """What reserves, charges and keeps an answer, whatever it is: it shapes none."""
-IN_THE_KEY = {"components.privacy.plan", *(f"components.services.{service}.params" for service in SERVICES)}
+IN_THE_KEY = {
+    "components.privacy.adaptive",
+    "components.privacy.plan",
+    *(f"components.services.{service}.params" for service in SERVICES),
+}
 """What makes the plan, whose every figure is in the key beside the digest of the code."""
 
 

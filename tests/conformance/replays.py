@@ -15,11 +15,11 @@ from components.privacy.release import Event
 from components.privacy.replay import Replayed, replay
 
 if TYPE_CHECKING:
-    from .service_suite import ServiceConformance
+    from .makings import Makings
 
 
 def replayed(
-    suite: ServiceConformance, candidate: Candidate, folder: Path, *, mu: float, delta: float, audited: bool = False
+    suite: Makings, candidate: Candidate, folder: Path, *, mu: float, delta: float, audited: bool = False
 ) -> Replayed:
     """Replay `candidate` with one more user: of every item, of one, of the same one many times, of broken weights.
 
@@ -43,10 +43,10 @@ def replayed(
     floor = suite.trained(suite.service.floor, rows, folder)[0] if candidate.personal else None
     population = len(everyone)
     plan = candidate.plan(mu=mu, delta=delta, population=population, params=suite.params(), floor=floor)
-    users = np.array([1, 1, 1, 1, 5, 5])
+    users, taking_part = np.array([1, 1, 1, 1, 5, 5]), np.arange(6) % 2 == 0
 
     def mechanism(value: Any, intend: Callable[[int], None], out: Path) -> Event:
-        canaries = Canaries(users, np.arange(len(users)) % 2 == 0) if audited else None
+        canaries = Canaries(users, taking_part) if audited else None
         return candidate.fit(value, plan, catalogue, floor=floor, intend=intend, out=out, canaries=canaries)
 
     return replay(
@@ -55,12 +55,11 @@ def replayed(
         rows,
         neighbours=neighbours,
         nobody=nobody,
+        behind=int(users[taking_part].sum()) if audited else 0,
     )
 
 
-def _weighing(
-    suite: ServiceConformance, everyone: Sequence[Sequence[int]], basket: Sequence[int], weight: float
-) -> pa.Table:
+def _weighing(suite: Makings, everyone: Sequence[Sequence[int]], basket: Sequence[int], weight: float) -> pa.Table:
     """Return everyone's table with one user more, whose events weigh `weight`, where there are weights."""
     table = suite.table([*everyone, basket])
     if "weight" not in table.column_names:

@@ -8,14 +8,11 @@ class TestRecommend(ServiceConformance):
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
 from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -23,23 +20,20 @@ from hypothesis import strategies as st
 
 from components.core import digest, params
 from components.core.errors import Misconfigured
-from components.core.service import Candidate, Service, find
+from components.core.service import Candidate, find
 from components.privacy import mechanisms
 from components.privacy.canaries import Canaries
 from components.privacy.lower_bounds import largest_noise
 
+from .makings import DELTA, MU, POPULATION, Makings, pseudonym
 from .patches import no_pickle, noiseless
 from .replays import replayed
 
 ROOT = Path(__file__).parents[2]
-MU, DELTA, POPULATION = 1.0, 1e-5, 40
 SAFE_FILES = {".json", ".safetensors", ".parquet"}
 
-Basket = Sequence[int]
-"""What one user takes, as positions in the catalogue."""
 
-
-class ServiceConformance:
+class ServiceConformance(Makings):
     """Inherit, and set:
 
     service: the service.
@@ -47,79 +41,6 @@ class ServiceConformance:
     options: its parameters, small enough to train in a moment.
     iterative: candidates that take many noisy steps instead of one; their clipping is the engine's and tested there.
     """
-
-    service: ClassVar[Service]
-    items: ClassVar[pa.Table]
-    options: ClassVar[dict[str, Any]] = {}
-    iterative: ClassVar[frozenset[str]] = frozenset()
-
-    # --- what the class makes for its tests
-
-    def params(self) -> Any:
-        return self.service.params.model_validate(self.options)
-
-    def table(self, baskets: Sequence[Basket]) -> pa.Table:
-        """Return a split's table, one basket a user; override it where a service reads another table."""
-        names = self.items["item"].to_pylist()
-        pairs = [(_pseudonym(user), names[item]) for user, basket in enumerate(baskets) for item in basket]
-        return pa.table(
-            {
-                "user": pa.array([user for user, _ in pairs], pa.string()),
-                "item": pa.array([item for _, item in pairs], pa.string()),
-                "category": pa.nulls(len(pairs), pa.string()),
-                "weight": np.ones(len(pairs)),
-                "block": pa.array(["2000Q4"] * len(pairs), pa.string()),
-            }
-        )
-
-    def baskets(self, users: int = 40, seed: int = 5) -> list[list[int]]:
-        drawn = np.random.default_rng(seed)
-        return [drawn.choice(len(self.items), size=drawn.integers(1, 7), replace=False).tolist() for _ in range(users)]
-
-    def rows(self, folder: Path, table: pa.Table) -> Any:
-        public = self.items_path(folder)
-        pq.write_table(table, folder / "interactions.parquet")
-        return self.service.rows(folder, public, self.params())
-
-    def items_path(self, folder: Path) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(self.items, folder / "items.parquet")
-        return folder
-
-    def trained(
-        self, candidate: Candidate, rows: Any, folder: Path, canaries: Canaries | None = None
-    ) -> tuple[Path, Any, Any]:
-        """Return the candidate's bundle, its plan and the event that ran."""
-        catalogue = self.service.catalogue(self.items_path(folder), self.params())
-        floor = None
-        if candidate.personal:
-            floor, _, _ = self.trained(self.service.floor, rows, folder)
-        plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=floor)
-        out = folder / candidate.name
-        given = {"floor": floor, "intend": lambda steps: None, "out": out, "canaries": canaries}
-        return out, plan, candidate.fit(rows, plan, catalogue, **given)
-
-    def with_items(self, items: pa.Table) -> ServiceConformance:
-        """Return the same service's makings over another catalogue."""
-        return type("OtherItems", (type(self),), {"items": items})()
-
-    def statistic(self, candidate: Candidate, rows: Any, folder: Path) -> tuple[np.ndarray, float]:
-        """Return the un-noised answer of a one-shot candidate and the sensitivity that its noise was scaled to.
-
-        The floor that a personal candidate starts from is the same for all rows: it is already released.
-        """
-        catalogue = self.service.catalogue(self.items_path(folder), self.params())
-        floor = folder / "floor"
-        if candidate.personal and not floor.exists():
-            fixed = self.rows(folder / "fixed", self.table(self.baskets()))
-            with noiseless():
-                self.trained(self.service.floor, fixed, folder / "fixed")[0].rename(floor)
-        given_floor = floor if candidate.personal else None
-        plan = candidate.plan(mu=MU, delta=DELTA, population=POPULATION, params=self.params(), floor=given_floor)
-        with noiseless() as sums:
-            candidate.fit(rows, plan, catalogue, floor=given_floor, intend=lambda steps: None, out=folder / "bundle")
-        assert len(sums) == 1
-        return sums[0]
 
     # --- what it is
 
@@ -193,8 +114,6 @@ class ServiceConformance:
     def test_replayed_with_one_more_user_it_keeps_what_its_plan_declares(
         self, candidate: Candidate, audited: bool, tmp_path: Path
     ) -> None:
-        if audited and candidate.name in self.iterative:
-            pytest.skip("canaries come after the users, so the samples of neighbours cannot be lined up")
         found = replayed(self, candidate, tmp_path, mu=MU, delta=DELTA, audited=audited)
         assert found.faults == ()
         assert max(found.moved.values()) > 0
@@ -244,7 +163,7 @@ class ServiceConformance:
         baskets = self.baskets()
         bundle, _, _ = self.trained(candidate, self.rows(tmp_path, self.table(baskets)), tmp_path)
         content = b"".join(path.read_bytes() for path in sorted(bundle.rglob("*")) if path.is_file())
-        assert not any(_pseudonym(user).encode() in content for user in range(len(baskets)))
+        assert not any(pseudonym(user).encode() in content for user in range(len(baskets)))
 
     # --- what a score must be
 
@@ -294,7 +213,3 @@ class ServiceConformance:
     def test_its_probe_needs_no_user(self, candidate: Candidate, tmp_path: Path) -> None:
         bundle, _, _ = self.trained(candidate, self.rows(tmp_path, self.table(self.baskets())), tmp_path)
         assert all(np.isfinite(value) for value in self.service.probe(bundle).values())
-
-
-def _pseudonym(user: int) -> str:
-    return digest.of_bytes(str(user).encode())[:32]

@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
     },
     "privacy": {"cap": {"epsilon": 60}},
     "training": {"ceiling": False},
-    "services": {"recommend": {"autoencoder": {"steps": 5}}},
+    "services": {"recommend": {"candidates": ["popularity", "gram", "autoencoder"], "autoencoder": {"steps": 5}}},
 }
 
 

@@ -27,7 +27,12 @@ SMALL = {
     "source": "shop",
     "sources": {"shop": {"kind": "shop", "public": True, "users": 1500, "items": 120, "seed": 7}},
     "privacy": {"cap": {"epsilon": 100}},
-    "services": {"recommend": {"autoencoder": {"steps": 10, "ceiling_steps": 10}}},
+    "services": {
+        "recommend": {
+            "candidates": ["popularity", "gram", "autoencoder"],
+            "autoencoder": {"steps": 10, "ceiling_steps": 10},
+        }
+    },
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

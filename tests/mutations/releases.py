@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from components.core import digest
 from components.core.private import Private
 from components.evaluation import evaluate as evaluation_room
 from components.privacy import mechanisms
@@ -19,6 +20,7 @@ from components.privacy.draws import Fault
 from components.privacy.lower_bounds import bounds
 from components.privacy.release import Event, Gaussian
 from components.privacy.replay import replay
+from tests.conformance.patches import noiseless
 from tests.conformance.replays import replayed
 from tests.conformance.test_recommend import TestRecommend
 from tests.unit.evaluation import toy
@@ -67,6 +69,18 @@ def audit(name: str, users: int = 2000) -> list[Fault]:
             proved.append(bounds(canaries.required(), plan.event, DELTA).epsilon)
     claimed = epsilon_of([event], DELTA)
     return [Fault("audit", f"ε is at least {min(proved):.3g}", f"{claimed:.3g}")] if min(proved) > claimed else []
+
+
+def beside(name: str) -> list[Fault]:
+    """Make a candidate's bundle without noise, beside canaries and without: it is the same bit by bit."""
+    shop, canaries = Shop(), Canaries.flipped(200)
+    with tempfile.TemporaryDirectory() as scratch, noiseless():
+        folder = Path(scratch)
+        rows = shop.rows(folder / "rows", shop.table(shop.baskets()))
+        candidate = shop.service.candidates[name]
+        bundles = [shop.trained(candidate, rows, folder / str(those is None), those)[0] for those in (None, canaries)]
+        alone, together = map(digest.of_path, bundles)
+    return [] if alone == together else [Fault("canaries", "with canaries another bundle is made", "the same")]
 
 
 def evaluation(folder: Path) -> list[Fault]:

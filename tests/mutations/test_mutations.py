@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from components.privacy.draws import Fault
-from tests.mutations import ledgers, releases, tables, trainings
-from tests.mutations.mistakes import Patch, engine, ledger, loop
+from tests.mutations import ledgers, ranks, releases, stages, tables, trainings
+from tests.mutations.mistakes import Patch, canaries, engine, ledger, loop
+from tests.mutations.mistakes import ranks as rank
 from tests.mutations.mistakes import releases as release
 from tests.mutations.mistakes import tables as table
 
@@ -24,11 +25,17 @@ DETECTORS: dict[str, Detector] = {
     "a training, replayed": lambda folder: trainings.training(),
     "the batches of a training": lambda folder: trainings.batches(),
     "a training, killed and resumed": trainings.resumed,
+    "a training on two devices": ranks.training,
+    "a training of a tuned service": stages.training,
+    "a training beside canaries": lambda folder: trainings.beside(),
+    "popularity beside canaries": lambda folder: releases.beside("popularity"),
+    "gram beside canaries": lambda folder: releases.beside("gram"),
     "popularity, replayed": lambda folder: releases.candidate("popularity"),
     "gram, replayed": lambda folder: releases.candidate("gram"),
     "autoencoder, replayed": lambda folder: releases.candidate("autoencoder"),
     "the canaries of popularity": lambda folder: releases.audit("popularity"),
     "the canaries of gram": lambda folder: releases.audit("gram"),
+    "the canaries of a training": lambda folder: trainings.audit(),
     "an evaluation, replayed": releases.evaluation,
     "a count, replayed": releases.count,
     "every end of a release": ledgers.charges,
@@ -88,6 +95,20 @@ MISTAKES = [
     Mistake(release.the_best_candidate_is_chosen_by_unnoised_scores, "an evaluation, replayed", "leak"),
     Mistake(release.the_count_is_exact, "a count, replayed", "answers"),
     Mistake(release.the_lower_bound_of_the_count_is_exact, "a count, replayed", "leak"),
+    Mistake(engine.noise_is_halved, "the canaries of a training", "audit"),
+    Mistake(engine.the_clip_is_doubled, "the canaries of a training", "audit"),
+    Mistake(canaries.what_was_seen_of_canaries_is_in_the_bundle, "popularity beside canaries", "canaries"),
+    Mistake(canaries.what_was_seen_of_canaries_is_in_the_bundle, "gram beside canaries", "canaries"),
+    Mistake(canaries.canaries_hold_what_users_hold, "popularity beside canaries", "canaries"),
+    Mistake(canaries.canaries_hold_what_users_hold, "gram beside canaries", "canaries"),
+    Mistake(canaries.a_user_is_in_a_reserved_column, "popularity beside canaries", "canaries"),
+    Mistake(canaries.a_user_is_in_a_reserved_column, "gram beside canaries", "canaries"),
+    Mistake(canaries.a_user_is_in_a_reserved_column, "a training beside canaries", "canaries"),
+    Mistake(canaries.canaries_are_counted_as_users, "a training of a tuned service", "count"),
+    Mistake(rank.every_rank_adds_noise, "a training on two devices", "noise"),
+    Mistake(rank.no_rank_adds_noise, "a training on two devices", "noise"),
+    Mistake(rank.every_rank_samples_all_users, "a training on two devices", "sampling"),
+    Mistake(ledger.a_trial_of_a_tuning_is_not_charged, "a training of a tuned service", "ledger"),
     Mistake(ledger.a_release_that_failed_is_free, "every end of a release", "ledger"),
     Mistake(ledger.a_dead_process_gets_its_charge_back, "every end of a release", "ledger"),
     Mistake(ledger.the_charge_is_what_the_mechanism_says_it_ran, "every end of a release", "ledger"),
@@ -108,14 +129,22 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda one: f"{one.seed.__name__}-by-{one.detector}")
+def _slow(detector: str) -> list[pytest.MarkDecorator]:
+    """Processes take their time to start."""
+    return [pytest.mark.slow] if detector == "a training on two devices" else []
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [pytest.param(one, id=f"{one.seed.__name__}-by-{one.detector}", marks=_slow(one.detector)) for one in MISTAKES],
+)
 def test_a_seeded_mistake_is_caught(mistake: Mistake, monkeypatch: Patch, tmp_path: Path) -> None:
     mistake.seed(monkeypatch)
     checks = {fault.check for fault in DETECTORS[mistake.detector](tmp_path)}
     assert mistake.check in checks, f"{mistake.detector} found {checks or 'nothing'}"
 
 
-@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("detector", [pytest.param(one, marks=_slow(one)) for one in DETECTORS])
 def test_the_code_as_it_is_passes(detector: str, tmp_path: Path) -> None:
     assert DETECTORS[detector](tmp_path) == []
 

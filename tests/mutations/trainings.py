@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -12,17 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from components.core.errors import ContractBroken
+from components.privacy import engine
+from components.privacy.accounting import epsilon_of
+from components.privacy.canaries import Canaries
 from components.privacy.draws import Fault, noise_faults, poisson_faults
+from components.privacy.lower_bounds import bounds
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event
 from components.privacy.replay import replay
 from components.privacy.trace import Trace, traced
 from components.training import checkpoint
 from components.training import fit as room
-from tests.unit.training.toy import ITEMS, plan_of, rows_of
+from tests.unit.training.toy import ITEMS, plan_of, rows_of, vector
 
 PLAN = plan_of(steps=4, noise_multiplier=1.0, sample_rate=0.2, expected_batch_size=20.0)
 LONG = plan_of(steps=120, noise_multiplier=1.0, sample_rate=0.1, expected_batch_size=25.0)
+AUDITED = plan_of(noise_multiplier=1.5, steps=60, sample_rate=0.1, expected_batch_size=40.0)
 POISON = -5.0
 """An entry that makes this model's loss NaN: the loader takes NaN out of rows, so a model must make it itself."""
 
@@ -146,6 +152,35 @@ def resumed(folder: Path, steps: int = 10, killed_at: int = 7) -> list[Fault]:
     found = [Fault("intent", f"{late} answers were drawn before they were intended", "0")] if late else []
     drawn = [answer.value for trace in traces for answer in trace.answers]
     return found + noise_faults(drawn, [plan.noise_multiplier * plan.sensitivity] * len(drawn))
+
+
+def audit() -> list[Fault]:
+    """Audit a training by its canaries, twice: the lower of two bounds must not exceed the claim."""
+    proved = []
+    for _ in range(2):
+        canaries = Canaries.flipped(1000)
+        room.fit(Toy(), rows_of(), plan=AUDITED, intend=lambda steps: None, canaries=canaries)
+        proved.append(bounds(canaries.required(), AUDITED.event, AUDITED.delta).epsilon)
+    claimed = epsilon_of([AUDITED.event], AUDITED.delta)
+    return [Fault("audit", f"ε is at least {min(proved):.3g}", f"{claimed:.3g}")] if min(proved) > claimed else []
+
+
+def beside() -> list[Fault]:
+    """Train without noise beside canaries and without: they move no weight, and each weighs what one user may."""
+    plan, rows, weights = plan_of(sample_rate=1.0, steps=4, expected_batch_size=400.0), rows_of(), []
+    canaries = Canaries.flipped(300)
+    with patch.object(engine, "add_noise_", lambda sums, sigma, scale=1.0: [one.mul_(scale) for one in sums]):
+        for those in (None, canaries):
+            module = Toy()
+            room.fit(module, rows, plan=plan, intend=lambda steps: None, canaries=those)
+            weights.append(vector(module))
+    found = []
+    if (away := float((weights[0] - weights[1]).abs().max())) > 1e-5:
+        found.append(Fault("canaries", f"they move weights by {away:.2g}", "0"))
+    due = canaries.users * canaries.inserted * np.sqrt(plan.steps)
+    if (off := float(np.abs(canaries.required().scores - due).max())) > 1e-3:
+        found.append(Fault("canaries", f"one of them weighs {off:.2g} more or less", "one user's part"))
+    return found
 
 
 class Killed(Exception):

@@ -110,6 +110,25 @@ def test_a_list_is_the_stable_sort_of_the_candidates(sample, k):
         assert items.tolist() == expected
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 400), st.floats(0, 1))
+def test_a_long_catalogue_is_listed_as_its_stable_sort_whatever_is_level_or_excluded(seed, k, levels, excluded):
+    drawn = np.random.default_rng(seed)
+    scores = drawn.integers(0, levels, size=(4, 40 * k)).astype(np.float32)
+    scores[drawn.random(scores.shape) < excluded] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    expected = np.where(np.take_along_axis(scores, order, axis=1) > -np.inf, order, -1)
+    assert np.array_equal(metrics.top_k(scores, k), expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+def test_auc_of_few_and_of_many_targets_is_that_of_every_pair(seed, wanted):
+    drawn = np.random.default_rng(seed)
+    scores = drawn.integers(0, 30, size=(1, 80)).astype(float)
+    wanted = drawn.permutation(80) < wanted
+    pairs = np.sign(scores[0, wanted][:, None] - scores[0, ~wanted])
+    assert abs(metrics.auc(scores, sparse.csr_array(wanted[None].astype(float)))[0] - (pairs.mean() + 1) / 2) < EXACT
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_looking_at_the_users_in_chunks_changes_nothing(seed):

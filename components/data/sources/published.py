@@ -22,7 +22,7 @@ from components.data.mapping import EventsMapping
 from components.data.sources import wheels
 from components.data.sources.delimited import read_delimited
 from components.data.sources.files import read_parquet
-from components.data.sources.reader import Batch, NoAds, NoMessages, Reader
+from components.data.sources.reader import Batch, NoAds, Reader
 from components.data.tables import ITEMS, empty
 
 

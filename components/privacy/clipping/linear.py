@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from components.privacy.clipping.calls import CHUNK, Call, joined, lengths, trained
 from components.privacy.clipping.sums import Sums
 
-_CANCELLED = 1e-3
-"""Below this part of its terms' squares, an inner product of Gram matrices has lost its digits to cancellation."""
+_CANCELLED, _CANCELLED_IN_DOUBLE = 0.2, 1e-9
+"""Below this part of its positions' own squares, an inner product of Gram matrices has lost too many digits."""
 
 
 class LinearRule:
@@ -65,23 +65,36 @@ def _positions(calls: Sequence[Call]) -> tuple[Tensor, Tensor]:
 
 
 def _outer_norms(given: Tensor, arrived: Tensor, with_bias: bool) -> Tensor:
-    """Return ‖Σ over positions of gᵀa‖ for each row; a bias is one more input, which is always 1."""
+    """Return ‖Σ over positions of gᵀa‖ for each row; a bias is one more input, which is always 1.
+
+    What is rounded in the Gram matrices is of the size of the positions' own squares, Σᵢ ‖aᵢ‖²‖gᵢ‖². Rows whose
+    positions cancel to a part of that are done in double precision, and where that is not enough either, by the
+    gradient itself: else a crafted row could pass for a shorter one.
+    """
     rows, positions, wide, high = *given.shape, arrived.shape[2]
     if positions * (wide + high) > wide * high:
         return _instantiated(given, arrived, with_bias)
     step, parts = max(1, CHUNK // (2 * positions**2)), []
+    least = _CANCELLED_IN_DOUBLE if given.dtype == torch.float64 else _CANCELLED
     for start in range(0, rows, step):
         some = slice(start, start + step)
         by_given, by_arrived = (one[some] @ one[some].mT for one in (given, arrived))
         if with_bias:
             by_given += 1
-        sizes = [one.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt() for one in (by_given, by_arrived)]
-        terms, squares = (sizes[0] * sizes[1]).sum(dim=1), by_given.mul_(by_arrived).sum(dim=(1, 2))
+        inner = by_given.mul_(by_arrived)
+        squares, own = inner.sum(dim=(1, 2)), inner.diagonal(dim1=1, dim2=2).sum(dim=1)
         norms = squares.clamp(min=0).sqrt()
-        if (poor := ~(squares > _CANCELLED * terms**2)).any():  # a comparison with what is not a number is false
-            norms[poor] = _instantiated(given[some][poor], arrived[some][poor], with_bias)
+        if (poor := ~(squares > least * own)).any():  # a comparison with what is not a number is false
+            norms[poor] = _carefully(given[some][poor], arrived[some][poor], with_bias).to(norms.dtype)
         parts.append(norms)
     return torch.cat(parts) if parts else given.new_zeros(0)
+
+
+def _carefully(given: Tensor, arrived: Tensor, with_bias: bool) -> Tensor:
+    """The same where digits were lost."""
+    if given.dtype == torch.float64 or given.device.type == "mps":  # which has no double precision
+        return _instantiated(given, arrived, with_bias)
+    return _outer_norms(given.double(), arrived.double(), with_bias)
 
 
 def _instantiated(given: Tensor, arrived: Tensor, with_bias: bool) -> Tensor:

@@ -14,7 +14,7 @@ from components.services.recommend.data import Catalogue, Rows, read_catalogue, 
 from components.services.recommend.exposure import EXPOSURE
 from components.services.recommend.gram import Gram
 from components.services.recommend.params import RecommendParams
-from components.services.recommend.popularity import Popularity
+from components.services.recommend.popularity import Popularity, needs
 from components.services.recommend.scoring import METRICS, probe, score
 
 __all__ = ["SERVICE"]
@@ -51,5 +51,7 @@ SERVICE = Service(
     example=api.EXAMPLE,
     probe=probe,
     exposure=EXPOSURE,
+    floor_needs=needs,
+    chosen=lambda params: params.candidates,
 )
 """What flows, gates, registry and serving know of it."""

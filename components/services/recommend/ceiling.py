@@ -10,18 +10,16 @@ from components.services.recommend.bundle import Bundle, Config
 from components.services.recommend.columns import partition
 from components.services.recommend.data import Catalogue, Matrix, Rows
 from components.services.recommend.params import RecommendParams
-from components.services.recommend.scoring import METRICS, lines, scores
+from components.services.recommend.scoring import METRICS, Scorer, lines, scores
 
 _SEED = 0
 _EASE_RIDGE = 500.0
 
 
 def ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: RecommendParams) -> dict[str, dict[str, float]]:
-    """Return un-noised mean metrics on `test`: popularity, EASE, and the autoencoder, all trained without privacy."""
+    """Return un-noised mean metrics on `test` without privacy: popularity, EASE, the autoencoder if it takes part."""
     shares = popularity.shares(popularity.statistic(train.matrix), 0.0).astype(np.float32)
     floor = Bundle(Config(kind="popularity"), {"popularity": shares}, catalogue)
-    columns = partition(catalogue, shares.astype(np.float64), limit=params.columns, enough=params.enough_categories)
-    trained, _ = autoencoder.train(columns.count(train.matrix), columns, floor, params.autoencoder, plan=None)
     popular = np.argsort(-shares, kind="stable")[: params.columns]
     weights = ease(train.matrix[:, popular], _EASE_RIDGE)
 
@@ -32,11 +30,11 @@ def ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: RecommendPara
         scored[:, popular] = np.where(reached, beyond + 10 + history[:, popular] @ weights, -np.inf)
         return scored
 
-    ways = {
-        "popularity": lambda history: scores(floor, history),
-        "ease": by_ease,
-        "autoencoder": lambda history: scores(trained, history),
-    }
+    ways: dict[str, Scorer] = {"popularity": lambda history: scores(floor, history), "ease": by_ease}
+    if "autoencoder" in params.candidates:
+        columns = partition(catalogue, shares.astype(np.float64), limit=params.columns, enough=params.enough_categories)
+        trained, _ = autoencoder.train(columns.count(train.matrix), columns, floor, params.autoencoder, plan=None)
+        ways["autoencoder"] = lambda history: scores(trained, history)
     return {name: _means(lines(way, test, _SEED)) for name, way in ways.items()}
 
 

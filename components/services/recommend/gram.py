@@ -139,7 +139,7 @@ class Gram:
 
     name = "gram"
     personal = True
-    share = 0.7
+    share = 0.98
     modules = (
         __name__,
         "components.services.recommend.data",

@@ -5,7 +5,9 @@ The defaults were found on public and simulated data alone, so that they cost no
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from components.core.params import Section
 
@@ -44,9 +46,14 @@ class AutoencoderParams(Section):
     """As for the Gram matrix."""
 
 
+Name = Literal["popularity", "gram", "autoencoder"]
+
+
 class RecommendParams(Section):
     """The whole of `services.recommend`."""
 
+    candidates: tuple[Name, ...] = ("popularity", "gram")
+    """Who takes part in a training. What is not named is not trained, and costs nothing."""
     columns: int = Field(3000, ge=2)
     """Most columns of a personal model."""
     enough_categories: int = Field(100_000, ge=1)
@@ -55,3 +62,9 @@ class RecommendParams(Section):
     """Most items of a user that are read; what `prepare` has already bounded is unchanged by the same bound."""
     gram: GramParams = GramParams()
     autoencoder: AutoencoderParams = AutoencoderParams()
+
+    @model_validator(mode="after")
+    def _the_floor_takes_part(self) -> Self:
+        if "popularity" not in self.candidates or len(set(self.candidates)) < len(self.candidates):
+            raise ValueError("candidates must name popularity, on which the others build, and nobody twice")
+        return self

@@ -22,6 +22,11 @@ from components.privacy.release import Gaussian
 from components.services.recommend.bundle import Bundle, Config, write_bundle
 from components.services.recommend.data import Catalogue, Matrix, Rows
 
+_WIDE = 5_000
+"""More items are not harder to rank: what is asked for is among the most popular ones."""
+_MOST = 0.95
+"""What popularity gets at most: the last twentieth of μ² would take 2.5% of its noise away."""
+
 
 class PopularityPlan(BaseModel):
     """Everything that shapes the floor's release."""
@@ -56,12 +61,29 @@ def shares(noised: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.floa
     return np.asarray(positive / positive.sum())
 
 
+def needs(mu: float, population: int, catalogue: Catalogue | None) -> float:
+    """Return the part of μ² that popularity needs beside a Gram matrix: most of it for few users, little for many.
+
+    With y = 2 · users · μ ÷ items, about the signal over the noise of a mean item's count, its odds are 1 + y³ to y⁴.
+    Where y is small nothing can be learnt from pairs, and a ranking that is worse than it need be costs more than any
+    taste brings; where y is large, popularity is soon known. Found on public data: docs/decisions/0017-kernel-prior.md.
+
+    Args:
+        mu: Gaussian-DP μ of the whole training, its counts taken out.
+        population: lower bound of the users by their DP count.
+        catalogue: the public items; None where they are not known yet: many.
+    """
+    items = min(len(catalogue), _WIDE) if catalogue is not None else _WIDE
+    told = 2 * mu * population / max(items, 1)
+    return min((1 + told**3) / (1 + told**3 + told**4), _MOST)
+
+
 class Popularity:
     """The candidate, see the module."""
 
     name = "popularity"
     personal = False
-    share = 0.2
+    share = 0.02
     modules = (
         __name__,
         "components.services.recommend.data",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from components.core import digest, settings
 from components.privacy import accounting, ledger, opened
 from components.privacy.accounts import Book, Hold, with_steps
 from tests.mutations.mistakes import Patch
@@ -66,5 +68,19 @@ def a_mechanism_runs_outside_of_any_release(patch: Patch) -> None:
     def once(book: Any, release: Any, key: str, of: Any, mechanism: Any) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             mechanism(of._load(), lambda steps: None, Path(scratch))
+
+    patch.setattr(ledger, "once", once)
+
+
+def a_trial_of_a_tuning_is_not_charged(patch: Patch) -> None:
+    """Only what is kept in the end is thought to be released."""
+    real = ledger.once
+
+    def once(book: Any, release: Any, key: str, of: Any, mechanism: Any) -> Any:
+        if not release.mechanism[-1].isdigit():
+            return real(book, release, key, of, mechanism)
+        folder = Path(tempfile.mkdtemp(dir=settings.load().home))
+        event = mechanism(of._load(), lambda steps: None, folder)
+        return SimpleNamespace(folder=folder, output=digest.of_path(folder), event=event)
 
     patch.setattr(ledger, "once", once)

@@ -51,7 +51,7 @@ def test_programs_read_every_release_of_a_training_under_keys_that_stay(run: Run
     assert [(one["purpose"], one["mechanism"], one["split"]) for one in plan["releases"]] == [
         ("count", "dp_count", "train"),
         ("floor", SERVICE.floor.name, "train"),
-        *(("candidate", name, "train") for name, one in SERVICE.candidates.items() if one.personal),
+        *(("candidate", name, "train") for name in SERVICE.params().candidates if name != SERVICE.floor.name),
         ("count", "dp_count", "validation"),
         ("evaluation", "metrics", "validation"),
         ("count", "dp_count", "test"),

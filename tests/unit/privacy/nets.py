@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from components.privacy.clipping.layers import Bias
+from components.privacy.clipping.sums import Sums
 from components.privacy.rows import SparseRows
 
 
@@ -42,6 +43,15 @@ def by_loop(module: Any, rows: Any, bound: float) -> tuple[Tensor, Tensor]:
         norms.append(whole.norm())
         total += whole * min(1.0, bound / max(float(whole.norm()), 1e-12))
     return torch.stack(norms) if norms else torch.zeros(0), total
+
+
+def summed(clipping: Any, module: nn.Module, rows: Any) -> Tensor:
+    """Return what `clipping` sums, flat, in the order of the parameters."""
+    sums = Sums(module.parameters())
+    sums.clear()
+    clipping.add(rows, sums)
+    found = [sums.of(one) for one in module.parameters()]
+    return torch.cat([one.flatten() for one in found if one is not None])
 
 
 def tokens(users: int, length: int, vocabulary: int) -> Tensor:

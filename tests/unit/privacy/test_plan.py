@@ -2,7 +2,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from components.core.errors import BudgetExhausted, Misconfigured, Refused
-from components.privacy import accounting
+from components.privacy import accounting, adaptive
 from components.privacy.plan import PerformanceFlags, PrivacyPlan, allocate, least_noise
 from components.privacy.release import Gaussian
 
@@ -52,6 +52,12 @@ def test_little_epsilon_is_spent_as_fully_as_much():
     plan = PrivacyPlan.calibrate(epsilon=0.05, **{**SCHEDULE, "population": 1_000_000, "delta": 1e-8, "steps": 100})
     assert 0.045 < accounting.epsilon_of([plan.event], 1e-8) <= 0.05
     assert 0.045 < accounting.prv_epsilon(plan.event, 1e-8)[0] < 0.051  # and not by 43% less, as on the coarse grid
+
+
+def test_a_plan_on_which_the_accountants_really_differ_is_refused():
+    plan = {"delta": 1e-6, "population": 100_000, "expected_batch_size": 10, "steps": 100_000, "max_grad_norm": 1.0}
+    with pytest.raises(Refused, match=r"do not agree on .*PLD ε = .*PRV ε = "):
+        PrivacyPlan.calibrate(epsilon=0.03, **plan)
 
 
 def test_a_plan_that_the_second_accountant_does_not_confirm_is_refused(monkeypatch):
@@ -139,7 +145,8 @@ def test_a_budget_is_divided_by_shares_and_composed_within_it():
         return PrivacyPlan.calibrate(mu=mu, **SCHEDULE) if name == "sgd" else gaussian_plan(name, mu)
 
     plans, composed = allocate(3.0, 1e-6, spent, {"popularity": 1, "gram": 6, "sgd": 3}, plan_of)
-    assert composed == accounting.epsilon_of([*spent, *(plan.event for plan in plans.values())], 1e-6)
+    events = [*spent, *(plan.event for plan in plans.values())]
+    assert accounting.epsilon_of(events, 1e-6) < composed == adaptive.epsilon_of(events, 1e-6)
     assert 0.995 * 3.0 <= composed <= 3.0
     ratio = plans["popularity"].event.noise_multiplier / plans["gram"].event.noise_multiplier
     assert ratio == pytest.approx(6**0.5)

@@ -7,7 +7,7 @@ from components.core.errors import ContractBroken
 from components.privacy import mechanisms
 from components.privacy.release import Gaussian
 from components.privacy.replay import replay
-from components.privacy.trace import Tape, traced
+from components.privacy.trace import Sample, Tape, _lined_up, traced
 
 EVENT = Gaussian(noise_multiplier=2.0)
 ROWS = np.eye(30)
@@ -122,3 +122,21 @@ def test_a_tape_plays_the_same_noise_and_leaves_the_system_its_own():
     draw(Tape(1))
     assert mechanisms.noised_sum is before
     assert not np.array_equal(mechanisms.gaussian_noise(5, 1.0), mechanisms.gaussian_noise(5, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("users", "behind", "chosen"),
+    [
+        (10, 0, [1, 4, 7, 8]),
+        (11, 0, [1, 4, 7, 8, 10]),
+        (11, 3, [1, 4, 7, 8, 9]),
+        (3, 3, [0, 1]),
+        (4, 0, [1]),
+    ],
+)
+def test_a_sample_is_taken_again_of_the_same_users_whoever_joins_or_leaves_and_of_the_same_rows_behind(
+    users, behind, chosen
+):
+    """Ten rows, of which 1, 4, 7 and 8 were sampled; the last three may be canaries, of which two were."""
+    before = Sample(10, 0.4, np.array([1, 4, 7, 8]))
+    assert _lined_up(before, users, behind).tolist() == chosen

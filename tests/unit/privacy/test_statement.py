@@ -3,7 +3,7 @@ import pytest
 from components.core.errors import Refused
 from components.core.params import Cap
 from components.core.records import Audit, PrivacyStatement
-from components.privacy import accounting
+from components.privacy import accounting, adaptive
 from components.privacy.release import Gaussian
 from components.privacy.statement import statement
 
@@ -25,6 +25,24 @@ def test_the_users_who_judged_a_version_have_an_epsilon_of_their_own():
     assert costs["test"].epsilon == accounting.epsilon_of(own, 2e-6)
     assert costs["test"].delta == 2e-6
     assert costs["train"].epsilon == statement(**FACTS).epsilon
+
+
+def test_with_a_budget_fixed_before_the_count_it_is_what_is_stated_and_the_composition_is_within_it():
+    budgets = {"train": 3.0, "validation": 1.4, "test": 1.4}
+    stated = statement(**FACTS, budgets=budgets)
+    assert {cost.split: cost.epsilon for cost in stated.splits} == budgets
+    assert stated.epsilon == 3.0
+    kept = adaptive.proved_delta(1e-6, 20.0)
+    assert stated.accountants["gdp"] == adaptive.epsilon_of(EVENTS, kept)
+    assert stated.accountants["pld"] < stated.accountants["gdp"] < stated.epsilon
+    assert stated.delta == 1e-6
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_releases_above_the_budget_that_was_fixed_beforehand_are_not_stated(split):
+    budgets = {"train": 3.0, "validation": 1.4, "test": 1.4, split: 1.0}
+    with pytest.raises(Refused, match=rf"from {split} users cost more than was fixed beforehand .*limit ε = 1\)"):
+        statement(**FACTS, budgets=budgets)
 
 
 def test_everything_charged_is_named_with_its_noise_its_sensitivity_and_its_own_cost():

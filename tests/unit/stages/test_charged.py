@@ -20,6 +20,7 @@ from components.data.sources import open_source
 from components.services.recommend import SERVICE as RECOMMEND
 from components.stages import gate as gates
 from components.stages.audit import audit
+from components.stages.budget import Budget
 from components.stages.evaluate import evaluate
 from components.stages.rows import counted
 from components.stages.run import Run
@@ -134,14 +135,20 @@ def test_trials_share_the_part_of_their_candidate_and_cost_the_whole_training_no
         alone.candidates["linear"].share
     )
     assert shares["deep"] == alone.candidates["deep"].share
-    run = but(divided, training={"trials": TRIALS})
-    train(run, "toy")
-    account = next(one for one in run.ledger().accounts() if one.split == "train")
-    spent = account.rdp_spent
-    other = Run(root=run.root, params=divided.params, settings=run.settings)
-    train(other, "toy")  # the same training without a tuning, on top
-    again = next(one for one in run.ledger().accounts() if one.split == "train")
-    assert again.rdp_spent - spent <= spent  # the count and the floor, which are the same, were not charged again
+    squares = {}
+    for which, run in (("tuned", but(divided, training={"trials": TRIALS})), ("alone", divided)):
+        train(run, "toy")
+        budget = Budget.read(run.evidence("toy", "train") / "budget.json")
+        squares[which] = {name: share.event.noise_multiplier**-2 for name, share in budget.plans.items()}
+        counted_too = budget.count.event.noise_multiplier**-2
+        if which == "tuned":  # what the ledger charged is what was planned, every trial of it
+            account = next(one for one in run.ledger().accounts() if one.split == "train")
+            due = account.order / 2 * (counted_too + sum(squares[which].values()))
+            assert account.rdp_spent == pytest.approx(due, rel=1e-9)
+    linear = sum(square for name, square in squares["tuned"].items() if name.startswith("linear"))
+    assert linear == pytest.approx(squares["alone"]["linear"], rel=0.01)  # ε is met to half a percent
+    assert squares["tuned"]["deep"] == pytest.approx(squares["alone"]["deep"], rel=0.01)
+    assert sum(squares["tuned"].values()) == pytest.approx(sum(squares["alone"].values()), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +179,8 @@ def test_the_recommender_is_charged_for_its_counts_its_candidates_and_its_metric
 ) -> None:
     monkeypatch.setenv("JALI_HOME", str(tmp_path / "home"))
     tree = params.load(CHECKOUT / "params.yaml")
-    quick = {"recommend": {"columns": 40, "autoencoder": {"steps": 3, "hidden": 8}}}
+    every = list(RECOMMEND.candidates)
+    quick = {"recommend": {"columns": 40, "candidates": every, "autoencoder": {"steps": 3, "hidden": 8}}}
     chosen = tree.but(source="shop", sources={"shop": SHOP}, services=quick, training={"ceiling": False, "epsilon": 6})
     run = Run(root=tmp_path / "workspace", params=chosen, settings=settings.load())
     source, block = Source.model_validate(SHOP), chosen.privacy.block

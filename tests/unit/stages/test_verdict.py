@@ -124,7 +124,7 @@ def test_a_floor_that_goes_instead_says_so_in_the_line(audited: Run) -> None:
 def test_a_verdict_that_did_not_pass_is_one_line_with_what_failed(audited: Run) -> None:
     verdict = gate.gate(but(audited, gates={"epsilon": 0.5}), "toy")
     assert not verdict.passed
-    assert "did not pass (epsilon 2.99" in sentence(verdict)
+    assert "did not pass (epsilon 3," in sentence(verdict)
     assert "limit ≤ 0.5" in sentence(verdict)
     with pytest.raises(GateNotMet, match="epsilon"):
         require_passed(verdict)

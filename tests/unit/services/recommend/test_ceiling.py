@@ -23,7 +23,12 @@ def test_ease_solves_its_own_problem() -> None:
 
 @pytest.mark.slow
 def test_every_ceiling_has_every_metric_and_taste_beats_popularity() -> None:
-    params = RecommendParams(columns=20, enough_categories=4, autoencoder={"ceiling_steps": 60, "hidden": 16})
+    params = RecommendParams(
+        candidates=("popularity", "gram", "autoencoder"),
+        columns=20,
+        enough_categories=4,
+        autoencoder={"ceiling_steps": 60, "hidden": 16},
+    )
     found = ceiling(
         Rows(shop.tastes(1500), shop.catalogue()),
         Rows(shop.tastes(200, seed=2), shop.catalogue()),
