@@ -12,7 +12,7 @@ import multiprocessing
 import pickle
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -39,15 +39,19 @@ class Rank:
         return DDPStrategy(cluster_environment=_Here(self), timeout=_PATIENCE) if self.world > 1 else "auto"
 
 
-@contextmanager
-def helped(rank: Rank, assist: Callable[..., Any], *arguments: Any) -> Iterator[None]:
+def helped(rank: Rank, assist: Callable[..., Any], *arguments: Any) -> AbstractContextManager[None]:
     """Let the other ranks run `assist(rank, *arguments)`, in processes of their own, while the block runs.
 
-    The arguments are pickled. The processes are ended with the block, however it ends.
+    The arguments are pickled as they are when this is called. The processes are ended with the block, however it ends.
     """
-    context = multiprocessing.get_context("spawn")
     # As bytes: of a tensor, multiprocessing would give them the very memory, and each would train the other's weights.
-    pickled = pickle.dumps((assist, arguments)) if rank.world > 1 else b""
+    # At once: what is hooked to a module later on is this process's own.
+    return _processes(rank, pickle.dumps((assist, arguments)) if rank.world > 1 else b"")
+
+
+@contextmanager
+def _processes(rank: Rank, pickled: bytes) -> Iterator[None]:
+    context = multiprocessing.get_context("spawn")
     helpers = [
         context.Process(target=_help, args=(Rank(number, rank.world, rank.port), pickled), daemon=True)
         for number in range(1, rank.world)

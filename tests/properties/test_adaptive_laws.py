@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -16,6 +17,7 @@ from tests.privacy_integrals import after_count, gaussian_divergence, least_stat
 INTEGRATION = 1e-11
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.integers(1, 3_000_000),
@@ -50,6 +52,7 @@ def test_what_is_chosen_after_an_answer_within_a_fixed_budget_is_dominated_by_it
         assert exact <= gaussian_divergence(epsilon, whole) + 1e-9
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     st.floats(1, 8),

@@ -22,6 +22,9 @@ from components.data.collect import collect
 from components.data.sources import open_source
 from components.evaluation.gates import GATES
 from components.privacy.statement import NOT_COVERED
+from components.stages.planned import delta_for
+from components.stages.rows import kept_within, left_after_count
+from components.stages.run import Run
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -153,3 +156,21 @@ def test_the_quality_kept_in_the_readme_is_what_was_measured() -> None:
     for line, (source, name) in zip(lines, cases, strict=True):
         told = [cell.strip() for cell in line.strip("|").split("|")[1:]]
         assert told == [f"{mean(kept[source, name, epsilon]):.0%}" for epsilon in epsilons]
+
+
+def test_the_division_of_the_budget_that_the_privacy_page_tells_is_that_of_the_code() -> None:
+    run = Run.open(ROOT)
+    service, _ = run.service("recommend")
+    text = " ".join((ROOT / "docs" / "privacy.md").read_text().split())
+    found = re.search(
+        r"in a shop of ([\d,]+) items at ε = ([\d.]+) popularity has (.*?), and the Gram matrix the rest", text
+    )
+    assert found
+    items, epsilon = int(found[1].replace(",", "")), float(found[2])
+    cases = re.findall(r"(\d+)% with ([\d,]+)", found[3])
+    assert len(cases) == 3
+    for told, count in cases:
+        users = int(count.replace(",", ""))
+        mu = left_after_count(run, epsilon, kept_within(run, delta_for(run, users)))
+        assert told == f"{100 * service.shares(mu, users, range(items))['popularity']:.0f}"
+    assert list(service.candidates) == ["popularity", "gram"]

@@ -30,6 +30,7 @@ def test_a_dominating_mu_is_no_less_than_one_point_of_the_curve_asks_and_hardly_
     assert at_one_point < mu < 1.005 * at_one_point
 
 
+@pytest.mark.slow
 def test_a_sampled_step_is_below_its_gaussian_at_every_epsilon_in_both_orders():
     sigma, rate, slack = 0.9, 0.05, 1e-9
     mu = adaptive.dominating_mu(SampledGaussian(noise_multiplier=sigma, sample_rate=rate, steps=1), slack)
@@ -44,6 +45,7 @@ def test_a_sampled_step_is_below_its_gaussian_at_every_epsilon_in_both_orders():
     assert not adaptive.dominated(SampledGaussian(noise_multiplier=sigma, sample_rate=rate, steps=1), 0.98 * mu, slack)
 
 
+@pytest.mark.slow
 def test_a_plan_for_mu_is_dominated_by_it_and_composes_with_anything():
     facts = {"delta": DELTA, "population": 25_000, "expected_batch_size": 1_024, "steps": 600, "max_grad_norm": 1.0}
     plan = PrivacyPlan.calibrate(mu=0.22, **facts)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from components.privacy.canaries import Canaries
 from components.privacy.plan import PerformanceFlags
 from components.training import fit as room
 from components.training.fit import fit
@@ -75,6 +76,23 @@ def test_the_noise_of_two_processes_is_added_once_and_they_stop_where_nothing_mo
     change = module.idle.weight.detach() - before
     assert float(change.std()) == pytest.approx(3.0 * 0.5 / 10.0, rel=0.02)  # twice would be √2 times that
     assert torch.equal(torch.load(tmp_path / "0.pt"), torch.load(tmp_path / "1.pt"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_canaries_of_two_processes_weigh_what_one_user_may_and_move_no_weight_that_is_kept():
+    plan = plan_of(noise_multiplier=1e-12, sample_rate=1.0, steps=3)
+    rows, canaries, ends = rows_of(61), Canaries.flipped(200), []
+    for flags, those in ((PerformanceFlags(accelerator="cpu"), None), (TWO, canaries)):
+        torch.manual_seed(0)
+        module = Model()
+        fit(module, rows, plan=plan, intend=Intents(), flags=flags, canaries=those)
+        ends.append(vector(module))
+    torch.testing.assert_close(*ends, rtol=1e-5, atol=1e-5)
+    seen = canaries.required()
+    assert seen.steps == 3
+    np.testing.assert_allclose(seen.scores, canaries.users * canaries.inserted * np.sqrt(3), atol=1e-4)
+    assert seen.null_square < 1e-12
 
 
 @pytest.mark.slow
