@@ -9,7 +9,7 @@ used: which order fits would then depend on what was released, and the theorem i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -111,6 +111,14 @@ class Hold:
         return account.split == self.release.split and account.block in (*self.release.blocks, LIFETIME)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Which blocks of a window a dataset reads, and which were spent when that was decided."""
+
+    fresh: tuple[str, ...]
+    spent: tuple[str, ...]
+
+
 @dataclass
 class Book:
     """The state that the rows lead to, in their order."""
@@ -121,6 +129,8 @@ class Book:
     """Names the key that users are named and split by."""
     terms: dict[tuple[str, str], Account] = field(default_factory=dict)
     holds: dict[tuple[str, int], Hold] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
+    """Which blocks a dataset of a window reads, by the window."""
 
     def apply(self, entry: Entry) -> None:
         """Take one row in.
@@ -168,6 +178,9 @@ class Book:
         elif entry.verb == "open":
             account = open_account(body["block"], body["split"], Cap(**body["cap"]), order=body["order"])
             self.terms.setdefault((account.block, account.split), account)
+        elif entry.verb == "read":
+            reading = Reading(tuple(body["fresh"]), tuple(body["spent"]))
+            self.readings.setdefault(body["window"], reading)
         elif entry.verb == "reserve":
             hold = Hold(body["key"], body["attempt"], Release.model_validate(body["release"]))
             self.holds[hold.key, hold.attempt] = hold
@@ -233,22 +246,22 @@ class Book:
 
 
 def with_room(
-    accounts: Iterable[Account], blocks: Iterable[str], split: str, events: Iterable[Event], cap: Cap
+    accounts: Iterable[Account], blocks: Iterable[str], events: Mapping[str, Sequence[Event]]
 ) -> tuple[str, ...]:
-    """Return those of `blocks` whose account of `split` can carry all `events`, in their order; the others are spent.
+    """Return those of `blocks` of which every account can carry its `events`, in their order; the others are spent.
+
+    An account that was never charged is not spent: what does not even fit into it is refused as it is reserved.
 
     Args:
-        accounts: with their balances; a block without one would open it at `cap`.
-        events: what one training reads from a user of the split.
+        accounts: with their balances.
+        events: what one training reads from a user of each split.
     """
-    known = {(account.block, account.split): account for account in accounts}
-    planned = list(events)
-    found = ((block, known.get((block, split)) or open_account(block, split, cap)) for block in blocks)
-    return tuple(
-        block
-        for block, account in found
-        if sum(accounting.rdp(event, account.order) for event in planned) <= account.rdp_left
-    )
+    full = {
+        account.block
+        for account in accounts
+        if sum(accounting.rdp(event, account.order) for event in events.get(account.split, ())) > account.rdp_left
+    }
+    return tuple(block for block in blocks if block not in full)
 
 
 def open_account(block: str, split: str, cap: Cap, *, order: int | None = None) -> Account:

@@ -12,8 +12,7 @@ doing the release again is charged again, and copying the folder over (its name 
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +23,11 @@ from components.core.files import write_bytes
 from components.core.params import Cap
 from components.core.private import Private
 from components.privacy import refusals
-from components.privacy.accounts import LIFETIME, Account, Book, Hold, Partition, open_account, with_room
+from components.privacy.accounts import LIFETIME, Account, Book, Hold, Partition, Reading, open_account, with_room
 from components.privacy.backends import Holding
 from components.privacy.chain import Append, Chain, Entry, Head
 from components.privacy.journal import Journal, settlement
+from components.privacy.once import once
 from components.privacy.opened import Open, Settled
 from components.privacy.refusals import require_same_ledger
 from components.privacy.release import Event, Release
@@ -36,6 +36,9 @@ from components.privacy.store import Store
 __all__ = ["Account", "Entry", "Head", "Ledger", "Open", "Partition", "Settled", "once", "require_same_ledger"]
 
 T = TypeVar("T")
+
+Training = Mapping[str, Sequence[Event]]
+"""What one training reads from a user of each split."""
 
 
 class Ledger:
@@ -142,12 +145,29 @@ class Ledger:
                 )
         return Head(entries[-1].seq, entries[-1].hash)
 
-    def with_room(self, blocks: Iterable[str], split: str, events: Iterable[Event]) -> tuple[str, ...]:
-        """Return those of `blocks` whose account of `split` can carry all `events`; the others are spent, and retire.
+    def reading(self, window: str, blocks: Sequence[str], planned: Callable[[], Training]) -> Reading:
+        """Return which of `blocks` a dataset of `window` reads: those that could carry a training when first asked.
 
-        It reads balances alone, which are public: rows of retired blocks may be left out of a training by it.
+        It is decided once, by balances alone, which are public, and kept as a row: a dataset stays what it was, on
+        every machine, whatever its own trainings spend. Where all are spent nothing is kept, as less may be asked for.
+
+        Args:
+            window: names what was collected.
+            planned: says what one training reads from a user of each split; called only where something was charged.
         """
-        return with_room(self.accounts(), blocks, split, events, self._cap)
+        if known := self._journal.book().readings.get(window):
+            return known
+        charged = {account.block for account in self.accounts()}
+        events = planned() if charged.intersection(blocks) else {}
+        with self._journal.write() as append:
+            if known := self._journal.book().readings.get(window):
+                return known
+            self._end_dead_holds(append)
+            fresh = with_room(self._journal.book().accounts(), blocks, events)
+            reading = Reading(fresh, tuple(block for block in blocks if block not in fresh))
+            if fresh:
+                append("read", {"window": window, "fresh": list(fresh), "spent": list(reading.spent)})
+            return reading
 
     def settled(self, key: str) -> Settled | None:
         """Return the newest settled attempt of `key` whose output is there, else the newest settled one, else None.
@@ -265,34 +285,6 @@ class Ledger:
             if hold.settled is not None
         ]
         return next((settled for settled in found if settled.folder is not None), found[0] if found else None)
-
-
-def once(
-    ledger: Ledger,
-    release: Release,
-    key: str,
-    of: Private[T],
-    mechanism: Callable[[T, Callable[[int], None], Path], Event],
-) -> Settled:
-    """Return the settled release of `key` with its output; only where there is none, run `mechanism` and charge it.
-
-    Args:
-        mechanism: `(value, intend, out) -> event`: writes its output into the folder `out`, says what really ran.
-    """
-    done = ledger.settled(key)
-    if done is not None and done.folder is not None:
-        return done
-    try:
-        with ledger.release(release, key=key, of=of) as opened, tempfile.TemporaryDirectory() as scratch:
-            out = Path(scratch) / "output"
-            out.mkdir()
-            opened.ran(mechanism(opened.value, opened.intend, out))
-            return opened.keep(out)
-    except ContractBroken:
-        done = ledger.settled(key)  # another process may have settled it since we looked
-        if done is not None and done.folder is not None:
-            return done
-        raise
 
 
 def _name_of(hold: Hold) -> str:

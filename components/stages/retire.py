@@ -1,60 +1,57 @@
-"""Spent blocks retire: rows of a block whose budget is gone are left out of a dataset, and training goes on without.
+"""Spent blocks retire: rows of a block that cannot carry the next training are left out of a dataset.
 
-It is decided by the ledger's balances, which are public, before a row is read, and once for each collected window: made
-again later, from the same rows, the dataset is the same, whatever its own trainings have spent meanwhile.
+It is decided by the ledger's balances, which are public, before a row is read, and once for each collected window. The
+decision is a row of the ledger, so that every machine on it makes the same dataset again, whatever the dataset's own
+trainings have spent meanwhile, and finds what was released from it.
+
+The account over a lifetime never retires: it is of all blocks, fresh ones too. Once it cannot carry a training none is
+let in, whichever rows it reads, and leaving rows out would not change that.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-from components.core import digest
 from components.core.errors import BudgetExhausted
-from components.core.evidence import Record
+from components.core.records import SPLITS
 from components.stages.run import Run
 
-LEAST = 0.2
-"""A block is spent where less than this share of one of its accounts is left. By the default cap (ε = 10 at δ = 1e-6) a
-training at ε = 3 takes up to 0.17, so that what stays can carry one."""
+if TYPE_CHECKING:
+    from components.privacy.accounts import Reading
+    from components.privacy.ledger import Training
 
 
-class BlocksRead(Record):
-    """Which blocks of a window a dataset reads, and which had been spent when it was made."""
-
-    kind: ClassVar[str] = "blocks-read"
-    collected: str
-    """Digest of the record of the window that was collected."""
-    fresh: tuple[str, ...]
-    spent: tuple[str, ...]
-
-
-def blocks_read(run: Run, collected: str, blocks: tuple[str, ...]) -> BlocksRead:
+def blocks_read(run: Run, collected: str, blocks: tuple[str, ...]) -> Reading:
     """Return which of `blocks` a dataset of the window `collected` reads, as it was decided when it was first made.
 
     Raises:
-        BudgetExhausted: all of them are spent.
+        BudgetExhausted: none of them can carry one training more.
     """
-    key = digest.of_json(["blocks read", collected])
-    decided = run.records().find(BlocksRead, key)
-    if decided is None:
-        spent = _spent(run)
-        gone = tuple(block for block in blocks if block in spent)
-        decided = BlocksRead(
-            collected=collected, fresh=tuple(block for block in blocks if block not in gone), spent=gone
+    asked = run.params.training  # shapes the decision once; another ε later makes no other dataset of the window
+    reading = run.ledger().reading(collected, blocks, lambda: _next_training(run))
+    if not reading.fresh:
+        raise BudgetExhausted(
+            "Every block of the window is spent",
+            value=", ".join(reading.spent),
+            limit=f"room for one training more, at ε = {asked.epsilon:g}",
+            next_step="Take a window with newer events, ask for less (training.epsilon), or wait for the next block; "
+            "`jali ledger plan` says what a training takes and `jali ledger show` what is left.",
         )
-        if not decided.fresh:
-            raise BudgetExhausted(
-                "Every block of the window is spent",
-                value=", ".join(gone),
-                limit=f"{LEAST:.0%} of each account left, for one training more",
-                next_step="Take a window with newer events, or wait for the next block; `jali ledger show` says what "
-                "is left.",
-            )
-        run.records().keep(key, decided)
-    return decided
+    return reading
 
 
-def _spent(run: Run) -> set[str]:
-    if run.settings.ledger_url is None and not (run.settings.home / "ledger.db").exists():
-        return set()  # nothing was ever charged, and asking would make a ledger
-    return {account.block for account in run.ledger().accounts() if account.rdp_left < LEAST * account.rdp_cap}
+def _next_training(run: Run) -> Training:
+    """Return what the next training of every service charges, as `jali ledger plan` tells it.
+
+    All services train on one dataset: a block with room for one of them alone would keep the others from training.
+    Users are counted once for all of them.
+    """
+    from components.stages.planned import Users, counted_before, planned
+
+    training = run.params.training
+    least = round(1 / (10 * training.max_delta))  # of so many, δ is the largest there is
+    known = {name: counted_before(run, name) or Users.guessed(run, least) for name in run.params.services}
+    trainings = [planned(run, name, users) for name, users in known.items()]
+    counts = [step for step in trainings[0] if step.purpose == "count"]
+    others = [step for steps in trainings for step in steps if step.purpose != "count"]
+    return {split: [step.event for step in (*counts, *others) if step.split == split] for split in SPLITS}

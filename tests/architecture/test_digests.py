@@ -15,8 +15,8 @@ ROOMS = ["components.services", "components.evaluation", "components.training", 
 CHARGING = {
     f"components.privacy.{name}"
     for name in (
-        *("accounting", "accounts", "backends", "chain", "holding", "journal", "ledger", "opened", "postgres"),
-        *("refusals", "release", "sqlite", "store"),
+        *("accounting", "accounts", "backends", "chain", "holding", "journal", "ledger", "once"),
+        *("opened", "postgres", "refusals", "release", "sqlite", "store"),
     )
 }
 """What reserves, charges and keeps an answer, whatever it is: it shapes none."""

@@ -41,7 +41,10 @@ AT_COLLECT = ["components/core/digest.py", "components/core/evidence.py"]
 
 READS = {
     "collect": ["components/data/backend.py"],  # the schema of a source in SQL
-    "split": ["components/data/collect.py", "components/data/pseudonym.py"],  # a record and a key of data/raw
+    "split": [
+        *("components/data/collect.py", "components/data/pseudonym.py"),  # a record and a key of data/raw
+        "components/stages/planned.py",  # decides once for a window; the ledger keeps which blocks it is of
+    ],
     "train": [
         *("components/data/backend.py", "components/data/pseudonym.py", "components/data/tables.py"),
         "components/evaluation",

@@ -9,7 +9,7 @@ from components.core.errors import BudgetExhausted, ContractBroken, Misconfigure
 from components.core.params import Cap, Split
 from components.core.settings import load
 from components.privacy import accounting, chain
-from components.privacy.accounts import LIFETIME, Partition, with_room
+from components.privacy.accounts import LIFETIME, Partition
 from components.privacy.ledger import once
 from components.privacy.release import Gaussian
 from tests.postgres import fresh_url
@@ -228,29 +228,3 @@ def test_a_clock_that_goes_backward_or_far_ahead_changes_nothing(home, monkeypat
     assert [account.block for account in ledger.accounts()] == ["2000Q4"]  # of the rows' time, not of the clock's
     assert balance(open_ledger(home)).rdp_spent == pytest.approx(2 * accounting.rdp(ONE_SHOT, 4))
     ledger.verify()
-
-
-def test_spent_blocks_retire_and_training_goes_on_with_fresh_ones(home):
-    ledger, event = open_ledger(home), Gaussian(noise_multiplier=0.8)
-    blocks = ("2000Q3", "2000Q4", "2001Q1")
-    for key, some in (("a", blocks[:1]), ("b", blocks[:2])):
-        once(ledger, release_of(ONE_SHOT, blocks=some), key, private(blocks=some), mechanism)
-    with ledger.release(release_of(event, blocks=blocks[:1]), key="c", of=private(blocks=blocks[:1])) as opened:
-        _ = opened.value
-    fresh = ledger.with_room(blocks, "train", [event, ONE_SHOT])
-    assert fresh == blocks[1:]
-    assert ledger.with_room(blocks, "test", [event, ONE_SHOT]) == blocks
-    with ledger.release(release_of(event, blocks=fresh), key="d", of=private(blocks=fresh)) as opened:
-        _ = opened.value
-    order = balance(ledger).order
-    one, large = accounting.rdp(ONE_SHOT, order), accounting.rdp(event, order)
-    charged = {account.block: account.rdp_spent for account in ledger.accounts()}
-    assert charged == pytest.approx({"2000Q3": 2 * one + large, "2000Q4": one + large, "2001Q1": large})
-
-
-def test_which_blocks_have_room_follows_from_balances_alone(home):
-    ledger = open_ledger(home)
-    spend(ledger, Gaussian(noise_multiplier=0.7), "k")
-    accounts, asked = ledger.accounts(), [Gaussian(noise_multiplier=0.8)]
-    assert with_room(accounts, ("2000Q4", "2001Q1"), "train", asked, CAP) == ("2001Q1",)
-    assert with_room(accounts, ("2001Q1",), "train", asked, Cap(epsilon=1, delta=1e-6)) == ()

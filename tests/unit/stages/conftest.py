@@ -29,7 +29,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("JALI_ROOT", str(tmp_path / "checkout"))
     monkeypatch.setattr(service, "find", lambda name: SERVICE)
     tree = params.load(CHECKOUT / "params.yaml")
-    chosen = tree.but(source="shop", services={"toy": {}}, training={"evaluation_epsilon": 6.0})
+    chosen = tree.but(source="shop", training={"evaluation_epsilon": 6.0})
+    chosen = chosen.model_copy(update={"services": {"toy": {}}})  # instead of those of params.yaml
     return Run(root=tmp_path / "workspace", params=chosen, settings=settings.load())
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,10 +15,12 @@ from components.data.collect import Collected
 from components.privacy import accounting
 from components.privacy.release import Gaussian, Release
 from components.stages.dataset import dataset_of
+from components.stages.planned import Users, planned
 from components.stages.rows import counted
 from components.stages.run import Run
 from components.stages.split import split
-from tests.unit.stages.conftest import write_prepared
+from tests.postgres import fresh_url
+from tests.unit.stages.conftest import but, write_prepared
 
 QUARTERS = ("2024Q1", "2024Q2")
 
@@ -56,11 +62,71 @@ def blocks_in(run: Run) -> set[str]:
     return {block for table in tables for block in table["block"].unique().to_pylist()}
 
 
-def test_a_fresh_ledger_retires_nothing_and_is_not_made_to_be_asked(prepared: Run) -> None:
+def taken(run: Run, which: str = "train") -> float:
+    """The share of a new account that the next training takes, as `jali ledger plan` counts it."""
+    order, budget = accounting.rdp_budget(10, 1e-6)
+    steps = planned(run, "toy", Users.guessed(run, 10_000))
+    return sum(accounting.rdp(step.event, order) for step in steps if step.split == which) / budget
+
+
+def test_a_fresh_ledger_retires_nothing_and_charges_nothing(prepared: Run) -> None:
     window(prepared, *QUARTERS)
     assert split(prepared).blocks == QUARTERS
     assert blocks_in(prepared) == set(QUARTERS)
-    assert not (prepared.settings.home / "ledger.db").exists()
+    assert prepared.ledger().accounts() == []
+
+
+@pytest.mark.parametrize("which", ["train", "validation"])
+def test_a_block_is_spent_exactly_where_the_next_training_no_longer_fits(prepared: Run, which: str) -> None:
+    window(prepared, *QUARTERS)
+    asked = taken(prepared, which)
+    spend(prepared, "2024Q1", 1 - 1.001 * asked, which)
+    spend(prepared, "2024Q2", 1 - 0.999 * asked, which)
+    assert split(prepared).blocks == ("2024Q1",)
+
+
+def test_a_smaller_training_goes_on_with_blocks_that_are_spent_for_a_larger(prepared: Run) -> None:
+    window(prepared, *QUARTERS)
+    for block in QUARTERS:
+        spend(prepared, block, 1 - 0.9 * taken(prepared))
+    with pytest.raises(BudgetExhausted, match="room for one training more, at ε = 3"):
+        split(prepared)
+    assert split(but(prepared, training={"epsilon": 1.0})).blocks == QUARTERS
+
+
+def test_of_two_services_one_training_each_must_fit(prepared: Run) -> None:
+    window(prepared, *QUARTERS)
+    spend(prepared, "2024Q1", 1 - 1.5 * taken(prepared))
+    both = Run(
+        root=prepared.root,
+        params=prepared.params.model_copy(update={"services": {"toy": {}, "again": {}}}),
+        settings=prepared.settings,
+    )
+    assert split(both).blocks == ("2024Q2",)
+
+
+def test_two_machines_on_one_ledger_make_the_same_dataset_whatever_the_first_has_spent_since(
+    prepared: Run, tmp_path: Path
+) -> None:
+    url, there = fresh_url(), tmp_path / "there"
+    here = Run(prepared.root, prepared.params, replace(prepared.settings, ledger_url=url))
+    window(here, *QUARTERS)
+    first = split(here)
+    spend(here, "2024Q1", 0.95)
+    there.mkdir()
+    shutil.copy(here.settings.home / "pseudonym.key", there)
+    other = Run(here.root, here.params, replace(here.settings, home=there))
+    assert split(other) == first
+    assert [entry.verb for entry in other.ledger().entries()].count("read") == 1
+
+
+def test_the_account_over_a_lifetime_never_retires_a_block_and_lets_no_training_in(prepared: Run) -> None:
+    window(prepared, *QUARTERS)
+    capped = but(prepared, privacy={"lifetime_cap": {"epsilon": 10, "delta": 1e-6}})
+    spend(capped, "2023Q4", 0.9999)
+    assert split(capped).blocks == QUARTERS
+    with pytest.raises(BudgetExhausted, match="does not fit into the account lifetime/train"):
+        counted(capped, "train")
 
 
 @pytest.mark.parametrize("which", ["train", "test"])
