@@ -26,7 +26,6 @@ from components.data.rows import Judged, Redact, as_written, judge, judge_messag
 from components.data.sources.reader import Reader
 from components.data.tables import ADS, EVENTS, ITEMS, MESSAGES, QUARANTINE, TableWriter, write_table
 
-
 _TABLES = ("events", "items", "ads", "messages", "quarantine")
 
 
@@ -73,8 +72,9 @@ def collect(
 ) -> Collected:
     """Write events, items, ads, messages and quarantine (.parquet), counts.json and collected.json into `out`.
 
-    All tables are there, without rows where the source has none. The folder appears whole or not at all; memory is bounded by a few batches. `counts.json` holds exact figures and
-    stays in the trusted zone; `collected.json` may leave it.
+    All tables are there, without rows where the source has none. The folder appears whole or not at all; memory is
+    bounded by a few batches. `counts.json` holds exact figures and stays in the trusted zone; `collected.json` may
+    leave it.
 
     Args:
         reader: from `open_source(source, …)`.
