@@ -14,7 +14,7 @@ DERIVED = {
     "items": (),
     "ads": ("in_catalogue",),
     "messages": ("repeated",),
-    "prepared": ("in_catalogue", "items_of_user"),
+    "prepared": ("in_catalogue", "rows_of_user", "items_of_user"),
 }
 
 
@@ -39,13 +39,19 @@ def of_messages(messages: pa.Table) -> pa.Table:
     return _repeated(messages, "message")
 
 
-def of_prepared(interactions: pa.Table, items: pa.Table) -> pa.Table:
-    """Add `in_catalogue` and `items_of_user`, the number of distinct items of the row's user over all blocks."""
-    table = _in_catalogue(interactions, items)
-    if not {"user", "item"} <= set(table.column_names):
+def of_prepared(prepared: pa.Table, items: pa.Table) -> pa.Table:
+    """Add `in_catalogue`, and of the row's user over all blocks `rows_of_user`, and `items_of_user`, the number of
+    distinct items.
+    """
+    table = _in_catalogue(prepared, items)
+    if "user" not in table.column_names:
         return table
-    counts = table.group_by("user").aggregate([("item", "count_distinct")])
+    counted = [("user", "count"), *([("item", "count_distinct")] if "item" in table.column_names else [])]
+    counts = table.group_by("user").aggregate(counted)
     position = pc.index_in(table["user"], value_set=counts["user"])
+    table = table.append_column("rows_of_user", pc.take(counts["user_count"], position))
+    if "item" not in table.column_names:
+        return table
     return table.append_column("items_of_user", pc.take(counts["item_count_distinct"], position))
 
 

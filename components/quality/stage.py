@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import ContractBroken, Misconfigured
 from components.core.files import atomic_path
-from components.core.params import Window
+from components.core.params import Prepare, Window
 from components.core.records import DataCheck
 from components.data.tables import ADS, EVENTS, ITEMS, MESSAGES, write_table
 from components.quality import derived, docs, quarantine, suites
@@ -20,6 +21,9 @@ from components.quality.suites import Suite
 
 RAW = {"items": ITEMS, "ads": ADS, "messages": MESSAGES, "events": EVENTS}
 """The tables that collect leaves, in the order in which they are checked."""
+
+_SUITES = {"ads": "ads_table"}
+"""Suites of raw tables that are not called as the table: `ads` is a service's."""
 
 _DERIVING: dict[str, Callable[[pa.Table, Mapping[str, pa.Table]], pa.Table]] = {
     "items": lambda table, good: table,
@@ -65,13 +69,18 @@ def check_raw(
         (out / f"{name}.parquet").unlink(missing_ok=True)
 
     times = {"now": now or datetime.now(UTC), "window_start": _utc(window.start), "window_end": _utc(window.end)}
-    parameters = {"messages": times, "events": {**times, "previous_events": previous_events}}
+    parameters: dict[str, Mapping[str, Any]] = {
+        "messages": times,
+        "events": {**times, "previous_events": previous_events},
+    }
     found: list[Checked] = []
     good: dict[str, pa.Table] = {}
     bad: list[pa.Table] = []
     for name, derive in _DERIVING.items():  # what is public first: the others are held against what passed of it
         table = derive(tables[name], good)
-        found.append(check(name, table, suites.load(expectations / f"{name}.json"), parameters.get(name, {})))
+        found.append(
+            check(name, table, suites.load(expectations / f"{_SUITES.get(name, name)}.json"), parameters.get(name, {}))
+        )
         good[name], aside = quarantine.divide(tables[name], found[-1].reasons, name)
         bad.append(aside)
     quarantine.write(out / "quarantine.parquet", *bad)
@@ -90,9 +99,11 @@ def check_prepared(
     *,
     services: Sequence[str],
     max_items_per_user: int,
+    max_events_per_user: int = Prepare().max_events_per_user,
+    max_messages_per_user: int = Prepare().max_messages_per_user,
     public: bool = False,
 ) -> tuple[DataCheck, ...]:
-    """Check `prepared/interactions.parquet` against `prepared.json` and against each service's own suite.
+    """Check `prepared/interactions.parquet` against `prepared.json`, and the tables of each service's suite against it.
 
     Writes `prepared-check.json` and `<service>-check.json` beside it, and Data Docs to `reports/prepared/`.
 
@@ -101,17 +112,25 @@ def check_prepared(
         reports: where Data Docs go; trusted zone.
         expectations: the folder of suites.
         services: the services that will be trained on it.
-        max_items_per_user: the bound on distinct items that prepare was given.
+        max_items_per_user, max_events_per_user, max_messages_per_user: the bounds that prepare was given.
         public: the source is declared public; only then a refusal carries figures.
 
     Raises:
         ContractBroken: an expectation does not hold.
         Misconfigured: a suite cannot be used.
     """
-    table = derived.of_prepared(_read(prepared / "interactions.parquet"), _read(prepared / "items.parquet"))
-    parameters = {"max_items_per_user": max_items_per_user}
-    paths = [expectations / f"{name}.json" for name in ("prepared", *services)]
-    checks = [check(path.stem, table, _without_quarantine(path), parameters) for path in paths]
+    parameters = {
+        "max_items_per_user": max_items_per_user,
+        "max_events_per_user": max_events_per_user,
+        "max_messages_per_user": max_messages_per_user,
+    }
+    items = _read(prepared / "items.parquet")
+    found = {name: _without_quarantine(expectations / f"{name}.json") for name in ("prepared", *services)}
+    tables = {
+        name: derived.of_prepared(_read(prepared / f"{name}.parquet"), items)
+        for name in {suite.table for suite in found.values()}
+    }
+    checks = [check(name, tables[suite.table], suite, parameters) for name, suite in found.items()]
     index = _leave_evidence(checks, prepared, reports / "prepared")
     return tuple(checked.demand(public=public, docs=index) for checked in checks)
 

@@ -22,5 +22,7 @@ def prepare(run: Run, progress: Progress = no_progress) -> None:
         run.root / "expectations",
         services=list(params.services),
         max_items_per_user=params.prepare.max_items_per_user,
+        max_events_per_user=params.prepare.max_events_per_user,
+        max_messages_per_user=params.prepare.max_messages_per_user,
         public=params.chosen_source.public,
     )

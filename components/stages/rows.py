@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core import digest
-from components.core.errors import BudgetExhausted
+from components.core.errors import BudgetExhausted, ContractBroken
 from components.core.private import Private
 from components.core.records import Population
 from components.privacy.release import Gaussian
@@ -21,6 +21,8 @@ def private_rows(run: Run, name: str) -> dict[str, Private[Any]]:
     service, params = run.service(name)
     tables = _tables(run, service.private)  # says what is missing, where there is no dataset
     public = public_tables(run)
+    if missing := [table for table in service.public if not (public / f"{table}.parquet").exists()]:
+        raise ContractBroken(f"The public table {missing[0]} is missing", next_step="Run the split again.")
     shown = digest.of_json({table: digest.of_path(public / f"{table}.parquet") for table in service.public})
     view = f"{name} rows {shown} {digest.of_json(params.model_dump(mode='json'))}"
     return {

@@ -38,8 +38,8 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
-    catalogue = service.catalogue(public_tables(run), params)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
+    catalogue = service.catalogue(public_tables(run), params)
     count, stated = counted(run, "train", name)
     delta = kept_within(run, stated)
     facts = {"delta": delta, "population": count.lower_bound, "params": params}

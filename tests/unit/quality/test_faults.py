@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +12,19 @@ from components.data.tables import ADS, EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS
 from components.quality import derived, suites
 from components.quality.check import Checked, check
 
+from .faults import (
+    AD_ROW_FAULTS,
+    AD_TABLE_FAULTS,
+    EVENT_ROW_FAULTS,
+    EVENT_TABLE_FAULTS,
+    ITEM_ROW_FAULTS,
+    ITEM_TABLE_FAULTS,
+    MESSAGE_ROW_FAULTS,
+    MESSAGE_TABLE_FAULTS,
+    PREPARED_FAULTS,
+    RECOMMEND_FAULTS,
+    repeated,
+)
 from .tables import (
     END,
     EXPECTATIONS,
@@ -24,151 +36,10 @@ from .tables import (
     items,
     messages,
     plant,
-    user,
     with_column,
 )
 
 pytestmark = pytest.mark.slow  # a run of the checking engine for each fault
-
-Fault = Callable[[pa.Table], pa.Table]
-
-
-def _retyped(column: str, kind: pa.DataType) -> Fault:
-    return lambda table: with_column(table, column, pa.nulls(table.num_rows, kind))
-
-
-def _planted(column: str, *values: Any) -> Fault:
-    return lambda table: plant(table, column, *values)
-
-
-def _without(column: str) -> Fault:
-    return lambda table: table.drop_columns([column])
-
-
-def _empty(table: pa.Table) -> pa.Table:
-    return table.slice(0, 0)
-
-
-def _repeated(table: pa.Table, share: float = 1.0) -> pa.Table:
-    return pa.concat_tables([table, table.slice(0, round(share * table.num_rows))])
-
-
-def _about(table: pa.Table, item: str) -> pa.Table:
-    return plant(table, "item", *[item] * table.num_rows)
-
-
-EVENT_TABLE_FAULTS: dict[str, Fault] = {
-    "columns": _without("site"),
-    "user type": _retyped("user", pa.int64()),
-    "ts type": lambda table: with_column(table, "ts", table["ts"].cast(pa.timestamp("us"))),
-    "event type": _retyped("event", pa.int64()),
-    "item type": _retyped("item", pa.int64()),
-    "position type": _retyped("position", pa.float64()),
-    "quantity type": _retyped("quantity", pa.float64()),
-    "unit_price type": _retyped("unit_price", pa.float64()),
-    "rating type": _retyped("rating", pa.string()),
-    "not empty": _empty,
-    "volume": lambda table: table.slice(0, 15),
-    "fresh": lambda table: plant(table, "ts", *[START] * table.num_rows),
-    "pseudonyms only": _planted("user", "C1104905"),
-    "catalogue covers events": lambda table: _about(table, "elsewhere"),
-    "few duplicates": _repeated,
-}
-EVENT_ROW_FAULTS: dict[str, Fault] = {
-    "user known": _planted("user", None),
-    "time known": _planted("ts", None),
-    "kind known": _planted("event", None),
-    "event kind": _planted("event", "teleport"),
-    "not in the future": _planted("ts", NOW + timedelta(seconds=1)),
-    "after the window's start": _planted("ts", START - timedelta(microseconds=1)),
-    "before the window's end": _planted("ts", END),
-    "item given": _planted("item", None),
-    "unknown item": _planted("item", "elsewhere"),
-    "ad given": _planted("event", "ad_click"),
-    "unknown ad": _planted("ad", "elsewhere"),
-    "position": _planted("position", 0),
-    "quantity": _planted("quantity", 0),
-    "unit price": _planted("unit_price", -1),
-    "currency given": _planted("currency", None),
-    "currency code": _planted("currency", "Euro"),
-    "rating": _planted("rating", 5.5),
-}
-ITEM_TABLE_FAULTS: dict[str, Fault] = {
-    "columns": _without("brand"),
-    "item type": _retyped("item", pa.int64()),
-    "title type": _retyped("title", pa.int64()),
-    "category type": _retyped("category", pa.int64()),
-    "brand type": _retyped("brand", pa.int64()),
-    "price type": _retyped("price", pa.float64()),
-    "not empty": _empty,
-    "item unique": _planted("item", "i1"),
-}
-ITEM_ROW_FAULTS: dict[str, Fault] = {
-    "item known": _planted("item", None),
-    "item named": _planted("item", ""),
-    "category path": _planted("category", "food//tea"),
-    "price": _planted("price", -1),
-}
-AD_TABLE_FAULTS: dict[str, Fault] = {
-    "columns": _without("campaign"),
-    **{f"{name} type": _retyped(name, pa.int64()) for name in ("ad", "item", "campaign", "placement")},
-    **{f"{name} type": _retyped(name, pa.timestamp("us")) for name in ("starts", "ends")},
-    "bid type": _retyped("bid", pa.float64()),
-    "ad unique": _planted("ad", "a1"),
-}
-AD_ROW_FAULTS: dict[str, Fault] = {
-    "ad known": _planted("ad", None),
-    "ad named": _planted("ad", ""),
-    "unknown item": _planted("item", "elsewhere"),
-    "bid": _planted("bid", -1),
-    "window": _planted("ends", START),
-}
-MESSAGE_TABLE_FAULTS: dict[str, Fault] = {
-    "columns": _without("intent"),
-    **{f"{name} type": _retyped(name, pa.int64()) for name in ("message", "user", "text", "language", "intent")},
-    "ts type": lambda table: with_column(table, "ts", table["ts"].cast(pa.timestamp("us"))),
-    "pseudonyms only": _planted("user", "C1104905"),
-    "few duplicates": _repeated,
-}
-MESSAGE_ROW_FAULTS: dict[str, Fault] = {
-    "message known": _planted("message", None),
-    "user known": _planted("user", None),
-    "time known": _planted("ts", None),
-    "text known": _planted("text", None),
-    "text length": _planted("text", ""),
-    "language code": _planted("language", "English"),
-    "not in the future": _planted("ts", NOW + timedelta(seconds=1)),
-    "after the window's start": _planted("ts", START - timedelta(microseconds=1)),
-    "before the window's end": _planted("ts", END),
-}
-PREPARED_FAULTS: dict[str, Fault] = {
-    "columns": _without("category"),
-    "user type": _retyped("user", pa.int64()),
-    "item type": _retyped("item", pa.int64()),
-    "category type": _retyped("category", pa.int64()),
-    "weight type": _retyped("weight", pa.int64()),
-    "block type": _retyped("block", pa.int64()),
-    "not empty": _empty,
-    "user known": _planted("user", None),
-    "item known": _planted("item", None),
-    "block known": _planted("block", None),
-    "pseudonyms only": _planted("user", user(0).upper() + "A"),
-    "block name": _planted("block", "2000Q5"),
-    "one row each": _repeated,
-    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
-    "weight known": _planted("weight", None),
-    "weight positive": _planted("weight", 0.0),
-    "item in catalogue": _planted("item", "elsewhere"),
-}
-RECOMMEND_FAULTS: dict[str, Fault] = {
-    "columns": _without("weight"),
-    "item in catalogue": _planted("item", "elsewhere"),
-    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
-    "users": lambda table: table.slice(0, 9),
-    "choice": lambda table: _about(table, "i1"),
-    "users with two items": lambda table: _about(table, "i1"),
-    "weight positive": _planted("weight", -1.0),
-}
 
 
 def _check_events(table: pa.Table, **changes: Any) -> Checked:
@@ -183,7 +54,7 @@ def _check_items(table: pa.Table) -> Checked:
 
 
 def _check_ads(table: pa.Table) -> Checked:
-    return check("ads", derived.of_ads(table, items()), suites.load(EXPECTATIONS / "ads.json"), {})
+    return check("ads", derived.of_ads(table, items()), suites.load(EXPECTATIONS / "ads_table.json"), {})
 
 
 def _check_messages(table: pa.Table) -> Checked:
@@ -209,7 +80,7 @@ def test_a_fault_of_the_events_table_refuses_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*EVENT_ROW_FAULTS, "duplicate"])
 def test_a_fault_of_one_event_sets_that_event_aside_and_passes_the_others(name: str) -> None:
-    faulty = {**EVENT_ROW_FAULTS, "duplicate": lambda table: _repeated(table, 0.025)}[name](events())
+    faulty = {**EVENT_ROW_FAULTS, "duplicate": lambda table: repeated(table, 0.025)}[name](events())
     row = faulty.num_rows - 1 if name == "duplicate" else 0
     checked = _check_events(faulty)
     assert checked.record.passed, checked.broken
@@ -247,7 +118,7 @@ def test_a_fault_of_the_messages_refuses_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*MESSAGE_ROW_FAULTS, "duplicate"])
 def test_a_fault_of_one_message_sets_that_message_aside(name: str) -> None:
-    faulty = {**MESSAGE_ROW_FAULTS, "duplicate": lambda table: _repeated(table, 0.025)}[name](messages())
+    faulty = {**MESSAGE_ROW_FAULTS, "duplicate": lambda table: repeated(table, 0.025)}[name](messages())
     row = faulty.num_rows - 1 if name == "duplicate" else 0
     checked = _check_messages(faulty)
     assert checked.record.passed, checked.broken

@@ -166,7 +166,7 @@ def test_a_trial_that_is_none_is_one_sentence_and_nothing_is_spent(
     run = but(divided, training={"trials": {"toy": trials}})
     with pytest.raises(Misconfigured, match=sentence):
         train(run, "toy")
-    assert [entry.verb for entry in run.ledger().entries()] == ["genesis"]
+    assert [entry.verb for entry in run.ledger().entries()] == ["genesis", "read"]
 
 
 def test_a_service_without_a_tuning_is_the_service_itself(divided: Run) -> None:

@@ -126,7 +126,7 @@ def test_the_account_over_a_lifetime_never_retires_a_block_and_lets_no_training_
     spend(capped, "2023Q4", 0.9999)
     assert split(capped).blocks == QUARTERS
     with pytest.raises(BudgetExhausted, match="does not fit into the account lifetime/train"):
-        counted(capped, "train")
+        counted(capped, "train", "toy")
 
 
 @pytest.mark.parametrize("which", ["train", "test"])
