@@ -54,7 +54,7 @@ def _check_items(table: pa.Table) -> Checked:
 
 
 def _check_ads(table: pa.Table) -> Checked:
-    return check("ads", derived.of_ads(table, items()), suites.load(EXPECTATIONS / "ads_table.json"), {})
+    return check("ads_table", derived.of_ads(table, items()), suites.load(EXPECTATIONS / "ads_table.json"), {})
 
 
 def _check_messages(table: pa.Table) -> Checked:
@@ -168,7 +168,7 @@ def test_a_table_without_a_fault_passes_whole(
     [
         ("events", {*EVENT_TABLE_FAULTS, *EVENT_ROW_FAULTS, "duplicate"}),
         ("items", {*ITEM_TABLE_FAULTS, *ITEM_ROW_FAULTS}),
-        ("ads", {*AD_TABLE_FAULTS, *AD_ROW_FAULTS}),
+        ("ads_table", {*AD_TABLE_FAULTS, *AD_ROW_FAULTS}),
         ("messages", {*MESSAGE_TABLE_FAULTS, *MESSAGE_ROW_FAULTS, "duplicate"}),
         ("prepared", {*PREPARED_FAULTS}),
         ("recommend", {*RECOMMEND_FAULTS}),
@@ -183,7 +183,7 @@ def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> 
     [
         ("events", EVENTS),
         ("items", ITEMS),
-        ("ads", ADS),
+        ("ads_table", ADS),
         ("messages", MESSAGES),
         ("prepared", INTERACTIONS),
         ("recommend", INTERACTIONS),
