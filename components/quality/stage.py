@@ -22,7 +22,7 @@ from components.quality.suites import Suite
 RAW = {"items": ITEMS, "ads": ADS, "messages": MESSAGES, "events": EVENTS}
 """The tables that collect leaves, in the order in which they are checked."""
 
-_SUITES = {"ads": "ads_table"}
+SUITES = {"ads": "ads_table"}
 """Suites of raw tables that are not called as the table: `ads` is a service's."""
 
 _DERIVING: dict[str, Callable[[pa.Table, Mapping[str, pa.Table]], pa.Table]] = {
@@ -79,7 +79,7 @@ def check_raw(
     for name, derive in _DERIVING.items():  # what is public first: the others are held against what passed of it
         table = derive(tables[name], good)
         found.append(
-            check(name, table, suites.load(expectations / f"{_SUITES.get(name, name)}.json"), parameters.get(name, {}))
+            check(name, table, suites.load(expectations / f"{SUITES.get(name, name)}.json"), parameters.get(name, {}))
         )
         good[name], aside = quarantine.divide(tables[name], found[-1].reasons, name)
         bad.append(aside)

@@ -16,7 +16,7 @@ from components.core.params import Window
 from components.core.records import DataCheck
 from components.data.tables import QUARANTINE
 from components.quality import quarantine, suites
-from components.quality.stage import RAW, check_prepared, check_raw
+from components.quality.stage import RAW, SUITES, check_prepared, check_raw
 
 from .tables import END, EXPECTATIONS, NOW, START, ads, events, interactions, items, messages, plant, write
 from .test_faults import EVENT_TABLE_FAULTS
@@ -48,7 +48,8 @@ def test_a_clean_window_passes_whole_and_leaves_its_evidence(tmp_path: Path) -> 
     assert pq.read_table(checked / "messages.parquet").equals(messages())
     assert quarantine.counts(checked / "quarantine.parquet") == {}
     assert records == tuple(DataCheck.read(checked / f"{name}-check.json") for name in RAW)
-    assert [record.suite for record in records] == [suites.load(EXPECTATIONS / f"{name}.json").digest for name in RAW]
+    paths = [EXPECTATIONS / f"{SUITES.get(name, name)}.json" for name in RAW]
+    assert [record.suite for record in records] == [suites.load(path).digest for path in paths]
 
 
 def test_a_faulty_row_goes_to_quarantine_with_its_reason_and_the_rest_passes(tmp_path: Path) -> None:
