@@ -25,7 +25,7 @@ from components.data.tables import ACTIVITY, INTERACTIONS, PREPARED_MESSAGES
 
 PRIVATE = {
     "interactions": (INTERACTIONS, ("user", "item", "block")),
-    "activity": (ACTIVITY, ("user", "ts", "event", "item", "ad", "position", "query")),
+    "activity": (ACTIVITY, tuple(ACTIVITY.names)),
     "messages": (PREPARED_MESSAGES, ("user", "ts", "message")),
 }
 """Tables of people that prepare leaves, each with its schema and the order of its rows."""
