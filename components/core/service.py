@@ -166,6 +166,8 @@ class Service:
         histogram: what is released for figures that are no means over users; None where there are none.
         route: where it is asked; None is `/v1/<name>`. Its statement is at `/v1/<name>/statement` in any case.
         method: "GET" takes the fields of `request` as query parameters, lists repeated; "POST" takes them as JSON.
+        story: what a demonstration shows: `ask -> lines of text`, where `ask` gives the served answer to a request;
+            the example, where None.
         floor_needs: `(mu, population, catalogue) -> part` of μ², between 0 and 1, below which a floor is so noisy that
             nothing can be built on it (see `shares`); None where its `share` is always enough.
         chosen: params -> the candidates that take part, the floor among them; all, where None. The others cost nothing.
@@ -191,6 +193,7 @@ class Service:
     histogram: Histogram | None = None
     route: str | None = None
     method: Literal["GET", "POST"] = "POST"
+    story: Callable[[Callable[[Mapping[str, Any]], dict[str, Any]]], list[str]] | None = None
     floor_needs: Callable[[float, int, Any], float] | None = None
     chosen: Callable[[Any], Sequence[str]] | None = None
 

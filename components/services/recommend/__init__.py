@@ -51,6 +51,7 @@ SERVICE = Service(
     example=api.EXAMPLE,
     probe=probe,
     exposure=EXPOSURE,
+    story=api.story,
     floor_needs=needs,
     chosen=lambda params: params.candidates,
 )
