@@ -31,6 +31,7 @@ SEEN = {
     # what is declared public, or released
     ("components/stages/evaluate.py", "_ceilings", "open"): "ceilings of a public source; Private refuses another",
     ("components/stages/attack.py", "attack", "open"): "attacks are on public sources; Private refuses another",
+    ("components/evaluation/overview.py", "as_html", "file"): "the page's own form",
     ("components/evaluation/curves.py", "Curves.read", "file"): "the measured curves of public and simulated data",
     ("components/stages/gate.py", "summary_of", "file"): "the released summary",
     ("components/stages/tracking.py", "_losses", "file"): "loss curves, of a public source alone",
