@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCE ?= ta-feng
+SERVICES ?= recommend
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -26,8 +27,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@$(BIN)/python -m pip install -qq -r requirements-dev.lock
 	@touch $@
 
-demo: $(VENV)/.installed ## The whole way on public data: SOURCE=ta-feng (default), shop or movielens-100k
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jali demo --source $(SOURCE) $(ARGS)
+demo: $(VENV)/.installed ## The whole way on public data: SOURCE=ta-feng (default), shop or movielens-100k, SERVICES=recommend (default) or all
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jali demo --source $(SOURCE) --services $(SERVICES) $(ARGS)
 
 test: $(VENV)/.installed-dev ## Everything, real servers included
 	@$(MAKE) --no-print-directory lint

@@ -120,9 +120,9 @@ def _shop(tree: Params, service: Service, options: object, scratch: Path) -> tup
     collect(open_source(source, scratch), source, tree.window, block, scratch / "home", raw)
     prepare(raw / "events.parquet", raw / "items.parquet", tree.prepare, block, scratch / "prepared")
     paths = split(scratch / "prepared", tree.split, scratch / "split")
-    items = scratch / "split" / "items.parquet"
-    train, test = (service.rows(paths[name], items, options) for name in ("train", "test"))
-    return train, test, service.catalogue(items, options)
+    public = scratch / "split" / "public"
+    train, test = (service.rows(paths[name], public, options) for name in ("train", "test"))
+    return train, test, service.catalogue(public, options)
 
 
 def _charge_nothing(steps: int) -> None:

@@ -95,7 +95,7 @@ def _measure(source: str, arguments: argparse.Namespace, scratch: Path) -> Itera
                             ndcg = ndcg_at_100(scores_over(test.catalogue, read_bundle(bundle)), test)
                             figures = {"ndcg_at_100": round(ndcg, 5), "kept": round(ndcg / ceiling, 4)}
                             where = {"source": source, "candidate": name, "users": users, "items": items}
-                            where["simulator"] = shop.VERSION if source == "shop" else None
+                            where["simulator"] = shop.FITTED if source == "shop" else None
                             yield Point(**where, epsilon=epsilon, run=turn, **figures)
 
 
@@ -144,7 +144,7 @@ def _rows(run: Run, source: str, items: int, wheels: Path, scratch: Path) -> tup
         collect(reader, chosen, run.params.window, block, scratch / "home", raw, progress=progress)
     prepare(raw / "events.parquet", raw / "items.parquet", run.params.prepare, block, place / "prepared")
     paths = split(place / "prepared", run.params.split, place / "split")
-    train, test = (service.rows(paths[name], place / "split" / "items.parquet", options) for name in ("train", "test"))
+    train, test = (service.rows(paths[name], place / "split" / "public", options) for name in ("train", "test"))
     best = np.sort(np.argsort(-np.asarray(train.matrix.sum(axis=0)).ravel(), kind="stable")[:items])
     train, test = (_with_items(rows, best) for rows in (train, test))
     return train, _part(test, TEST_USERS / len(test))

@@ -140,7 +140,7 @@ def _rows(kind: str, wheels: Path, scratch: Path) -> tuple[Rows, Rows]:
     prepare(raw / "events.parquet", raw / "items.parquet", run.params.prepare, block, scratch / "prepared")
     paths = split(scratch / "prepared", run.params.split, scratch / "split")
     _, options = run.service("recommend")
-    parts = {name: service.rows(path, scratch / "split" / "items.parquet", options) for name, path in paths.items()}
+    parts = {name: service.rows(path, scratch / "split" / "public", options) for name, path in paths.items()}
     if kind == "ta-feng":
         buyers = sum(np.asarray(rows.matrix.sum(axis=0)).ravel() for rows in parts.values())
         parts = {name: _filtered(rows, np.flatnonzero(buyers >= 60), least=5) for name, rows in parts.items()}

@@ -28,7 +28,7 @@ from scipy import sparse
 from components.core import settings
 from components.core.params import Source, Window
 from components.core.progress import bar
-from components.data.shop import VERSION, ShopOptions, tastes, visits, world
+from components.data.shop import FITTED, ShopOptions, tastes, visits, world
 from components.data.sources import open_source
 from components.evaluation import metrics
 from components.services.recommend.ceiling import ease
@@ -70,18 +70,18 @@ def main() -> None:
     print(f"{'':44} {'Ta-Feng':>8} {'shop':>8}   over seeds")
     for name, value, mean, low, high in rows:
         print(f"{name:44} {value:8.3f} {mean:8.3f}   {low:.3f} to {high:.3f}")
-    print(f"simulator version {VERSION}; {machine()}; {time.perf_counter() - start:.0f} s")
+    print(f"simulator version {FITTED}; {machine()}; {time.perf_counter() - start:.0f} s")
     if arguments.out:
         with (arguments.out / "shop.csv").open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("version", "statistic", "ta-feng", "shop", "lowest seed", "highest seed"))
-            writer.writerows((VERSION, name, *(f"{value:.4g}" for value in values)) for name, *values in rows)
+            writer.writerows((FITTED, name, *(f"{value:.4g}" for value in values)) for name, *values in rows)
     if arguments.search:
         _search(arguments.search, real, wanted)
     gain = "full: ndcg@100 of EASE ÷ popularity"
     ours, peer = next((mean, value) for name, value, mean, _, _ in rows if name == gain)  # the peer is Ta-Feng
     result = {"name": "shop_fit", "ours": round(ours, 3), "peer": round(peer, 3), "ratio": round(ours / peer, 3)}
-    print(json.dumps({**result, "unit": gain, "version": VERSION, "cores": os.cpu_count()}, ensure_ascii=False))
+    print(json.dumps({**result, "unit": gain, "version": FITTED, "cores": os.cpu_count()}, ensure_ascii=False))
 
 
 def _figures(full: Purchases, families: Purchases) -> dict[str, float]:
@@ -233,7 +233,7 @@ def _shop(users: int, items: int, seed: int, *, lines: bool = True) -> Purchases
     options = ShopOptions(users=users, items=items, days=DAYS, seed=seed)
     shop, parts = world(options), []
     for group, first in enumerate(range(0, users, 2_000)):
-        chance = np.random.default_rng([VERSION, seed, 1, group])
+        chance = np.random.default_rng([FITTED, seed, 1, group])
         drawn = visits.draw_visits(shop, min(2_000, users - first), DAYS, chance)
         bought = drawn.kind == visits.KINDS.index("purchase")
         parts.append((drawn.user[bought] + first, drawn.second[bought] // 86_400, drawn.item[bought]))

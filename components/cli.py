@@ -17,6 +17,7 @@ _COMMANDS = {
     "status": ("components.commands.machine", "Say what runs where."),
     "demo": ("components.commands.demo", "The whole way on public data, from collect to a served answer."),
     "plan": ("components.commands.plan", "How much quality will privacy cost? From measured curves."),
+    "report": ("components.commands.report", "All services: quality, ε, verdicts and what is left of the budget."),
     "ledger": ("components.commands.ledger", "Show the privacy accounts."),
     "statement": ("components.commands.statement", "What is promised about a version, for people and programs."),
     "keys": ("components.commands.keys", "Make and list people's signing keys."),

@@ -68,6 +68,10 @@ class Prepare(Section):
     """A rated event below it is not an interaction."""
     max_items_per_user: int = Field(100, ge=1)
     """Distinct items that one user may contribute, chosen at random by a keyed hash."""
+    max_events_per_user: int = Field(500, ge=1)
+    """Single events that services may read of one user: the latest."""
+    max_messages_per_user: int = Field(20, ge=1)
+    """Messages that services may read of one user: the latest."""
 
 
 class Split(Section):

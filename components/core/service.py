@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel
@@ -30,6 +30,31 @@ class Metric:
     name: str
     low: float = 0.0
     high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Figures that are no means over users (AUC, macro F1), by way of a mean that is one.
+
+    Each user gives a vector of cells (score bin by label, or true by predicted intent); their noised sum is a part of
+    the evaluation's one release, and the figures are computed from it for nothing.
+
+    Attributes:
+        size: cells of a vector.
+        of: `(bundle folder, rows, seed) -> (users, size)` un-noised: private. One line a user, whose impressions are
+            averaged within it: each cell ≥ 0, L2 norm ≤ 1, L1 norm ≤ `mass`. What exceeds that is clipped.
+        figures: `means (size,) -> {metric: value}`, pure, defined for every non-negative vector. It is called some
+            thousand times for the intervals.
+        metrics: names and ranges of what `figures` returns, in the order in which they are shown.
+        mass: bound on each user's L1 norm; 1 where a user's impressions are averaged. Up to √k where a user's k
+            impressions in different cells are each given 1/√k, which is less noise for each of them.
+    """
+
+    size: int
+    of: Callable[[Path, Any, int], np.ndarray]
+    figures: Callable[[np.ndarray], Mapping[str, float]]
+    metrics: tuple[Metric, ...]
+    mass: float = 1.0
 
 
 class Candidate(Protocol):
@@ -122,8 +147,9 @@ class Service:
         params: its own parameters.
         metrics: what is released about a version; gates compare the first.
         candidates: by name; exactly one has `personal=False`, the floor, and it comes first.
-        rows: `(split table path, items path, params) -> rows`: one row a user, contributions bounded.
-        catalogue: `(items path, params) -> catalogue`: public.
+        rows: `(folder of a split's tables, folder of public tables, params) -> rows`: one row a user, contributions
+            bounded.
+        catalogue: `(folder of public tables, params) -> catalogue`: public.
         score: `(bundle folder, rows, seed) -> (users, metrics)` per-user values, un-noised: private. Every row has its
             line, in the order of `rows` and with the same target for every bundle under one seed, whatever catalogue it
             was made on: lines are paired.
@@ -134,7 +160,14 @@ class Service:
         example: a request that works.
         probe: bundle folder -> {metric: value}, over public inputs only (catalogue coverage, with each item once as the
             whole history): properties of the released bundle alone, so exact and free.
+        private: tables of people that `rows` reads (`components.data.split.PRIVATE`); the service's users are theirs.
+        public: public tables that `rows` and `catalogue` read (`components.data.split.PUBLIC`).
         exposure: for `jali attack`; None where a service cannot be attacked yet.
+        histogram: what is released for figures that are no means over users; None where there are none.
+        route: where it is asked; None is `/v1/<name>`. Its statement is at `/v1/<name>/statement` in any case.
+        method: "GET" takes the fields of `request` as query parameters, lists repeated; "POST" takes them as JSON.
+        story: what a demonstration shows: `ask -> lines of text`, where `ask` gives the served answer to a request;
+            the example, where None.
         floor_needs: `(mu, population, catalogue) -> part` of μ², between 0 and 1, below which a floor is so noisy that
             nothing can be built on it (see `shares`); None where its `share` is always enough.
         chosen: params -> the candidates that take part, the floor among them; all, where None. The others cost nothing.
@@ -154,9 +187,25 @@ class Service:
     answer: type[BaseModel]
     example: Mapping[str, Any]
     probe: Callable[[Path], dict[str, float]] = lambda bundle: {}
+    private: tuple[str, ...] = ("interactions",)
+    public: tuple[str, ...] = ("items",)
     exposure: Exposure | None = None
+    histogram: Histogram | None = None
+    route: str | None = None
+    method: Literal["GET", "POST"] = "POST"
+    story: Callable[[Callable[[Mapping[str, Any]], dict[str, Any]]], list[str]] | None = None
     floor_needs: Callable[[float, int, Any], float] | None = None
     chosen: Callable[[Any], Sequence[str]] | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it is asked."""
+        return self.route or f"/v1/{self.name}"
+
+    @property
+    def figures(self) -> tuple[Metric, ...]:
+        """Everything that is released about a version: means over users, then what is derived from the histogram."""
+        return self.metrics + (self.histogram.metrics if self.histogram else ())
 
     @property
     def floor(self) -> Candidate:

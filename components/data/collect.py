@@ -22,9 +22,11 @@ from components.core.params import Source, Window
 from components.core.progress import Progress, no_progress
 from components.data import blocks, shop
 from components.data.pseudonym import digest_key, load_key
-from components.data.rows import judge
+from components.data.rows import Judged, Redact, as_written, judge, judge_messages
 from components.data.sources.reader import Reader
-from components.data.tables import EVENTS, ITEMS, QUARANTINE, TableWriter, write_table
+from components.data.tables import ADS, EVENTS, ITEMS, MESSAGES, QUARANTINE, TableWriter, write_table
+
+_TABLES = ("events", "items", "ads", "messages", "quarantine")
 
 
 class Collected(Record):
@@ -36,9 +38,9 @@ class Collected(Record):
     start: datetime | None
     end: datetime | None
     blocks: tuple[str, ...]
-    """Those that meet the window; where that of a public source is open, those from the first to the last event."""
+    """Those that meet the window; where that of a public source is open, those from the first to the last row."""
     digest_keyed: str
-    """HMAC of the digest of events, items and quarantine."""
+    """HMAC of the digest of events, items, ads, messages and quarantine."""
     simulator: int | None = None
     """Version of the simulator that made the events; None where it did not."""
 
@@ -65,12 +67,14 @@ def collect(
     out: Path,
     *,
     now: datetime | None = None,
+    redact: Redact = as_written,
     progress: Progress = no_progress,
 ) -> Collected:
-    """Write events.parquet, items.parquet, quarantine.parquet, counts.json and collected.json into the folder `out`.
+    """Write events, items, ads, messages and quarantine (.parquet), counts.json and collected.json into `out`.
 
-    The folder appears whole or not at all; memory is bounded by a few batches. `counts.json` holds exact figures and
-    stays in the trusted zone; `collected.json` may leave it.
+    All tables are there, without rows where the source has none. The folder appears whole or not at all; memory is
+    bounded by a few batches. `counts.json` holds exact figures and stays in the trusted zone; `collected.json` may
+    leave it.
 
     Args:
         reader: from `open_source(source, …)`.
@@ -80,6 +84,7 @@ def collect(
         home: the folder of the shop's key.
         out: the folder, replaced.
         now: what counts as the future begins here; by default the present.
+        redact: what becomes of free text before it is stored, quarantined rows included.
         progress: called with the rows read so far.
 
     Raises:
@@ -92,29 +97,43 @@ def collect(
     key = load_key(home)
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    first, last = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    span: list[datetime] = []
     with atomic_path(out) as part:
         part.mkdir()
         write_table(part / "items.parquet", ITEMS, [reader.items()])
+        write_table(part / "ads.parquet", ADS, [reader.ads()])
         with ExitStack() as stack:
-            events = stack.enter_context(TableWriter(part / "events.parquet", EVENTS))
-            quarantine = stack.enter_context(TableWriter(part / "quarantine.parquet", QUARANTINE))
-            for batch in reader.events(window):
-                judged = judge(batch, reader.meaning, window=window, now=now, key=key)
-                events.write(judged.events)
+            events, messages, quarantine = (
+                stack.enter_context(TableWriter(part / f"{name}.parquet", schema))
+                for name, schema in (("events", EVENTS), ("messages", MESSAGES), ("quarantine", QUARANTINE))
+            )
+
+            def keep(judged: Judged, writer: TableWriter, rows: int) -> None:
+                writer.write(judged.accepted)
                 quarantine.write(judged.quarantine)
-                counts["rows"] += batch.rows.num_rows
+                counts["rows"] += rows
                 counts["outside the window"] += judged.outside
                 reasons.update(judged.quarantine["reason"].to_pylist())
-                if judged.events.num_rows:
-                    span = pc.min_max(judged.events["ts"]).as_py()
-                    first, last = min(first, span["min"]), max(last, span["max"])
+                if judged.accepted.num_rows:
+                    ends = pc.min_max(judged.accepted["ts"]).as_py()
+                    span[:] = [min([*span, ends["min"]]), max([*span, ends["max"]])]
                 progress(counts["rows"], None)
+
+            told: dict[str, Any] = {"window": window, "now": now, "key": key, "redact": redact}
+            for batch in reader.events(window):
+                keep(judge(batch, reader.meaning, **told), events, batch.rows.num_rows)
+            for batch in reader.messages(window):
+                keep(judge_messages(batch, reader.message_meaning, **told), messages, batch.rows.num_rows)
         if not events.rows:
             raise _nothing(source, window, reasons)
-        figures = {**counts, "events": events.rows, "quarantine": dict(sorted(reasons.items()))}
+        figures = {
+            **counts,
+            "events": events.rows,
+            "messages": messages.rows,
+            "quarantine": dict(sorted(reasons.items())),
+        }
         (part / "counts.json").write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
-        record = _record(source, window, block, home, part, first, last)
+        record = _record(source, window, block, home, part, *span)
         record.write(part / "collected.json")
     return record
 
@@ -140,7 +159,7 @@ def _record(
         names = blocks.between(window.start, window.end, block)  # the same whoever is in the data
     else:
         names = blocks.between(first, last + timedelta(microseconds=1), block)
-    files = {name: digest.of_path(part / f"{name}.parquet") for name in ("events", "items", "quarantine")}
+    files = {name: digest.of_path(part / f"{name}.parquet") for name in _TABLES}
     return Collected(
         source=source.kind,
         public=source.public,

@@ -11,10 +11,12 @@ from components.core.params import Section
 from components.data.tables import EVENT_KINDS
 
 EventColumn = Literal[
-    "user", "session", "ts", "event", "item", "ad", "query", "quantity", "unit_price", "line_price", "currency",
-    "rating", "text", "site",
+    "user", "session", "ts", "event", "item", "ad", "query", "position", "quantity", "unit_price", "line_price",
+    "currency", "rating", "text", "site",
 ]  # fmt: skip
 ItemColumn = Literal["item", "title", "category", "brand", "price"]
+AdColumn = Literal["ad", "item", "campaign", "placement", "starts", "ends", "bid"]
+MessageColumn = Literal["message", "user", "ts", "text", "language", "intent"]
 
 # ISO 4217: currencies whose minor unit is not a hundredth.
 _EXPONENTS = {
@@ -58,8 +60,8 @@ class Money(Section):
     decimal: Literal[".", ","] = "."
 
 
-class Meaning(Money):
-    """How the values of events are to be understood."""
+class Clock(Section):
+    """How times are written."""
 
     timezone: str | None = None
     """IANA zone of timestamps that carry none; without it such rows are quarantined."""
@@ -67,10 +69,6 @@ class Meaning(Money):
     """strptime format of the timestamps; without it they are ISO 8601."""
     epoch: Literal["s", "ms"] | None = None
     """Timestamps are numbers: seconds or milliseconds since 1970."""
-    event: str | None = None
-    """The kind of all rows, where no column gives it."""
-    kinds: dict[str, str] = Field(default_factory=dict)
-    """The shop's names of event kinds and ours."""
 
     @field_validator("timezone")
     @classmethod
@@ -79,6 +77,15 @@ class Meaning(Money):
             return value and ZoneInfo(value).key
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError("must be an IANA time zone such as Europe/Paris") from error
+
+
+class Meaning(Money, Clock):
+    """How the values of events are to be understood."""
+
+    event: str | None = None
+    """The kind of all rows, where no column gives it."""
+    kinds: dict[str, str] = Field(default_factory=dict)
+    """The shop's names of event kinds and ours."""
 
     @model_validator(mode="after")
     def _kinds_are_ours(self) -> Self:
@@ -118,3 +125,33 @@ class ItemsMapping(Money):
         if "item" not in self.columns:
             raise ValueError("columns must name item")
         return self
+
+
+class AdsMapping(Money, Clock):
+    """Canonical column name -> the column's name in the table of ads."""
+
+    columns: dict[AdColumn, str]
+
+    @model_validator(mode="after")
+    def _names_the_ad(self) -> Self:
+        if "ad" not in self.columns:
+            raise ValueError("columns must name ad")
+        return self
+
+
+class MessagesMapping(Clock):
+    """Canonical column name -> the column's name in the table of messages."""
+
+    columns: dict[MessageColumn, str]
+
+    @model_validator(mode="after")
+    def _names_what_is_needed(self) -> Self:
+        missing = [name for name in ("message", "user", "ts", "text") if name not in self.columns]
+        if missing:
+            raise ValueError(f"columns must name {' and '.join(missing)}")
+        return self
+
+    @property
+    def meaning(self) -> Clock:
+        """The part that does not depend on where the rows lie."""
+        return Clock(**{name: getattr(self, name) for name in Clock.model_fields})

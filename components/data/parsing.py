@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.core.errors import ContractBroken
-from components.data.mapping import Meaning
+from components.data.mapping import Clock
 from components.data.tables import TIMESTAMP
 
 WHOLE_COLUMN = 20
@@ -85,7 +85,7 @@ class Times:
     without_zone: np.ndarray
 
 
-def times(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times:
+def times(column: pa.ChunkedArray, meaning: Clock, origin: str, name: str = "ts") -> Times:
     """Return a column of timestamps in UTC; those without zone are read in `meaning.timezone`."""
     values = _plain(column)
     kind = values.type
@@ -97,10 +97,10 @@ def times(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times:
         zoned = stamps.cast(TIMESTAMP) if stamps.type.tz else _localised(stamps, meaning, origin)
         return Times(zoned, mask(pc.is_null(zoned)), nothing, nothing)
     if meaning.epoch:
-        return _from_epoch(column, meaning, origin)
+        return _from_epoch(column, meaning, origin, name)
     if not _is_string(kind):
-        raise _wrong_type("ts", origin, kind, "a timestamp, or a number with `epoch` set")
-    written = text(column, "ts", origin)
+        raise _wrong_type(name, origin, kind, "a timestamp, or a number with `epoch` set")
+    written = text(column, name, origin)
     missing = mask(pc.is_null(written))
     without_zone = nothing
     if meaning.ts_format and "%z" in meaning.ts_format:
@@ -114,13 +114,13 @@ def times(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times:
         local = _iso(naive, pa.timestamp("us"))
         if meaning.timezone is None:
             without_zone = mask(pc.is_valid(local))
-            _refuse_whole_column(without_zone, written, "ts", origin, "zones: set `timezone` in its mapping")
+            _refuse_whole_column(without_zone, written, name, origin, "zones: set `timezone` in its mapping")
             local = pa.nulls(len(local), TIMESTAMP)
         else:
             local = _localised(local, meaning, origin)
         stamps = pc.coalesce(_iso(with_zone, TIMESTAMP), local)
     invalid = mask(pc.is_null(stamps)) & ~missing & ~without_zone
-    _refuse_whole_column(invalid, written, "ts", origin, "timestamps")
+    _refuse_whole_column(invalid, written, name, origin, "timestamps")
     return Times(stamps, missing, invalid, without_zone)
 
 
@@ -133,8 +133,8 @@ def _beyond(values: pa.Array) -> np.ndarray:
     return mask(pc.greater(pc.abs(values), float(_EXACT)))
 
 
-def _from_epoch(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times:
-    values, bad = numbers(column, "ts", origin)
+def _from_epoch(column: pa.ChunkedArray, meaning: Clock, origin: str, name: str) -> Times:
+    values, bad = numbers(column, name, origin)
     scale = 1_000_000 if meaning.epoch == "s" else 1_000
     far = mask(pc.greater(pc.abs(values), 2**62 / scale))
     micros = pc.round(pc.multiply(pc.if_else(pa.array(far), None, values), scale)).cast(pa.int64())
@@ -142,7 +142,7 @@ def _from_epoch(column: pa.ChunkedArray, meaning: Meaning, origin: str) -> Times
     return Times(micros.cast(pa.timestamp("us")).cast(TIMESTAMP), missing, bad | far, np.zeros(len(bad), bool))
 
 
-def _localised(stamps: pa.Array, meaning: Meaning, origin: str) -> pa.Array:
+def _localised(stamps: pa.Array, meaning: Clock, origin: str) -> pa.Array:
     if meaning.timezone is None:
         raise ContractBroken(
             f"The timestamps of {origin} have no zone",

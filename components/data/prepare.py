@@ -67,6 +67,13 @@ def prepare(
     return out
 
 
+def user_ranges(events: int) -> list[tuple[str, str]]:
+    """Return half-open ranges of pseudonyms that divide the users evenly: few enough of `events` meet in one."""
+    parts = min(_MOST_PARTS, 1 + events // _EVENTS_AT_ONCE)
+    bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
+    return list(zip(["", *bounds], [*bounds, "g"], strict=True))
+
+
 def numbered(users: ir.Table) -> ir.Table:
     """Return a number for each distinct user, in their order: numbers group and join faster than text."""
     return users.distinct().mutate(user_number=ibis.row_number().over(order_by="user"))
@@ -158,14 +165,13 @@ def _in_parts(
             return
         begun = starts(span["first"], span["last"], block)
         rows = _cleaned(every.select(*_READ, *_telling(events)), params)
-        parts = min(_MOST_PARTS, 1 + rows.count().to_pyarrow().as_py() // _EVENTS_AT_ONCE)
-        bounds = [f"{round(part * 256 / parts):02x}" for part in range(1, parts)]  # pseudonyms are even, in hex
+        ranges = user_ranges(rows.count().to_pyarrow().as_py())
         columns = {"category": catalogue["category"], "block": pa.array([name_of(start, block) for start in begun])}
         # Numbered by their places here, which give the names back whatever order a database has for text.
         known = pa.table({"item": catalogue["item"], "item_number": pa.array(range(len(catalogue)), pa.int64())})
         with backend.held(connection, ibis.memtable(known), "catalogue") as items:
-            for done, (low, high) in enumerate(zip(["", *bounds], [*bounds, "g"], strict=True)):
-                progress(done, parts)
+            for done, (low, high) in enumerate(ranges):
+                progress(done, len(ranges))
                 mine = rows.filter((rows.user >= low) & (rows.user < high))
                 with (
                     backend.held(connection, numbered(mine.select("user")), "users") as users,
@@ -178,7 +184,7 @@ def _in_parts(
                     names = users.order_by("user_number").user.to_pyarrow()
                     for batch in backend.batches(connection, result):
                         yield _named(batch, user=names, item=catalogue["item"], **columns)
-    progress(parts, parts)
+    progress(len(ranges), len(ranges))
 
 
 def _named(batch: pa.RecordBatch, **names: pa.Array | pa.ChunkedArray) -> pa.Table:

@@ -1,8 +1,12 @@
-"""Raw rows become canonical events, or go to quarantine with the reason; none is lost and no raw user id passes."""
+"""Raw rows become canonical events or messages, or go to quarantine with the reason.
+
+None is lost, no raw user id passes, and free text passes only as `redact` leaves it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,19 +17,27 @@ import pyarrow.compute as pc
 
 from components.core.params import Window
 from components.data import parsing
-from components.data.mapping import Meaning, exponent
+from components.data.mapping import Clock, Meaning, exponent
 from components.data.pseudonym import pseudonym, pseudonyms
 from components.data.sources.reader import Batch
-from components.data.tables import EVENT_KINDS, EVENTS, QUARANTINE, TIMESTAMP, empty
+from components.data.tables import EVENT_KINDS, EVENTS, MESSAGES, QUARANTINE, TIMESTAMP, empty
 
 _TEXT = ("session", "item", "ad", "query", "text", "site")
+
+Redact = Callable[[pa.Array], pa.Array]
+"""What becomes of a column of free text, nulls included, before it is stored."""
+
+
+def as_written(text: pa.Array) -> pa.Array:
+    """Return free text as it is."""
+    return text
 
 
 @dataclass(frozen=True)
 class Judged:
     """A batch after judgement: accepted and quarantined rows, both pseudonymised, and how many lay outside."""
 
-    events: pa.Table
+    accepted: pa.Table
     quarantine: pa.Table
     outside: int
 
@@ -46,8 +58,10 @@ class _Reasons:
         return np.equal(self.values, None).astype(bool)
 
 
-def judge(batch: Batch, meaning: Meaning, *, window: Window, now: datetime, key: bytes) -> Judged:
-    """Read every row of `batch` into the canonical schema.
+def judge(
+    batch: Batch, meaning: Meaning, *, window: Window, now: datetime, key: bytes, redact: Redact = as_written
+) -> Judged:
+    """Read every row of `batch` into the canonical schema of events.
 
     A row whose timestamp is missing, unreadable or after `now` is quarantined in any window; one that lies outside
     `window` is left out; all others are events or quarantined.
@@ -59,15 +73,8 @@ def judge(batch: Batch, meaning: Meaning, *, window: Window, now: datetime, key:
     columns = empty(EVENTS, size)
     reasons = _Reasons(batch.problems, size)
 
-    times = parsing.times(rows["ts"], meaning, batch.origin)
-    reasons.add(times.missing, "missing timestamp")
-    reasons.add(times.without_zone, "timestamp without zone")
-    reasons.add(times.invalid, "invalid timestamp")
-    reasons.add(parsing.mask(pc.greater(times.values, pa.scalar(now, TIMESTAMP))), "timestamp in the future")
-    inside = _inside(times.values, window)
+    columns["ts"], inside = _times(batch, meaning, reasons, window, now)
     outside = reasons.good & ~inside
-    columns["ts"] = times.values
-
     users = parsing.text(rows["user"], "user", batch.origin)
     reasons.add(parsing.mask(pc.is_null(users)), "missing user", inside)
     for name in _TEXT:
@@ -79,11 +86,61 @@ def judge(batch: Batch, meaning: Meaning, *, window: Window, now: datetime, key:
         reasons.add(bad, f"unparsable number in {name}", inside)
     reasons.add(_take_back(columns), "negative quantity", inside)
 
-    keep = pa.array(reasons.good & inside)
+    columns["text"] = redact(columns["text"])
+    return _judged(batch, columns, EVENTS, users, reasons, inside, outside, key, redact)
+
+
+def judge_messages(
+    batch: Batch, meaning: Clock, *, window: Window, now: datetime, key: bytes, redact: Redact = as_written
+) -> Judged:
+    """Read every row of `batch` into the canonical schema of messages, as `judge` does for events.
+
+    Raises:
+        ContractBroken: a whole column has the wrong type.
+    """
+    columns = empty(MESSAGES, batch.rows.num_rows)
+    reasons = _Reasons(batch.problems, batch.rows.num_rows)
+    columns["ts"], inside = _times(batch, meaning, reasons, window, now)
+    outside = reasons.good & ~inside
+    users = parsing.text(batch.rows["user"], "user", batch.origin)
+    reasons.add(parsing.mask(pc.is_null(users)), "missing user", inside)
+    for name in ("message", "text", "language", "intent"):
+        if name in batch.rows.column_names:
+            columns[name] = parsing.text(batch.rows[name], name, batch.origin)
+    for name in ("message", "text"):
+        reasons.add(parsing.mask(pc.is_null(columns[name])), f"missing {name}", inside)
+    columns["text"] = redact(columns["text"])
+    return _judged(batch, columns, MESSAGES, users, reasons, inside, outside, key, redact)
+
+
+def _times(
+    batch: Batch, meaning: Clock, reasons: _Reasons, window: Window, now: datetime
+) -> tuple[pa.Array, np.ndarray]:
+    """Return the timestamps and which of them lie in the window; add what speaks against the others."""
+    times = parsing.times(batch.rows["ts"], meaning, batch.origin)
+    reasons.add(times.missing, "missing timestamp")
+    reasons.add(times.without_zone, "timestamp without zone")
+    reasons.add(times.invalid, "invalid timestamp")
+    reasons.add(parsing.mask(pc.greater(times.values, pa.scalar(now, TIMESTAMP))), "timestamp in the future")
+    return times.values, _inside(times.values, window)
+
+
+def _judged(
+    batch: Batch,
+    columns: dict[str, pa.Array],
+    schema: pa.Schema,
+    users: pa.Array,
+    reasons: _Reasons,
+    inside: np.ndarray,
+    outside: np.ndarray,
+    key: bytes,
+    redact: Redact,
+) -> Judged:
     columns["user"] = users
-    events = pa.table(columns).filter(keep)
-    events = events.set_column(0, "user", pseudonyms(key, events["user"])).cast(EVENTS)
-    return Judged(events, _quarantine(batch, users, reasons, key), int(outside.sum()))
+    accepted = pa.table(columns).filter(pa.array(reasons.good & inside))
+    known = pseudonyms(key, accepted["user"])
+    accepted = accepted.set_column(accepted.column_names.index("user"), "user", known).cast(schema)
+    return Judged(accepted, _quarantine(batch, users, reasons, key, redact), int(outside.sum()))
 
 
 def _inside(stamps: pa.Array, window: Window) -> np.ndarray:
@@ -108,8 +165,9 @@ def _kinds(rows: pa.Table, meaning: Meaning, origin: str) -> tuple[pa.Array, np.
 def _numbers(rows: pa.Table, meaning: Meaning, origin: str, columns: dict[str, Any]) -> dict[str, np.ndarray]:
     """Fill the numeric columns; return the rows of each that did not parse."""
     bad: dict[str, np.ndarray] = {}
-    if "quantity" in rows.column_names:
-        columns["quantity"], bad["quantity"] = parsing.whole_numbers(rows["quantity"], "quantity", origin)
+    for name in ("quantity", "position"):
+        if name in rows.column_names:
+            columns[name], bad[name] = parsing.whole_numbers(rows[name], name, origin)
     if "rating" in rows.column_names:
         columns["rating"], bad["rating"] = parsing.numbers(rows["rating"], "rating", origin, meaning.decimal)
     if "currency" in rows.column_names:
@@ -144,10 +202,14 @@ def _take_back(columns: dict[str, Any]) -> np.ndarray:
     return parsing.mask(pc.and_(negative, pc.invert(bought)))
 
 
-def _quarantine(batch: Batch, users: pa.Array, reasons: _Reasons, key: bytes) -> pa.Table:
+def _quarantine(batch: Batch, users: pa.Array, reasons: _Reasons, key: bytes, redact: Redact) -> pa.Table:
     bad = np.flatnonzero(~reasons.good)
     people = users.take(pa.array(bad)).to_pylist()
-    rows = batch.rows.take(pa.array(bad)).to_pylist()
+    said = batch.rows.take(pa.array(bad))
+    if "text" in said.column_names:
+        place = said.column_names.index("text")
+        said = said.set_column(place, "text", redact(parsing.text(said["text"], "text", batch.origin)))
+    rows = said.to_pylist()
     return pa.table(
         {
             "reason": reasons.values[bad].tolist(),

@@ -25,6 +25,7 @@ EVENTS = pa.schema(
         pa.field("item", pa.string()),
         pa.field("ad", pa.string()),
         pa.field("query", pa.string()),
+        pa.field("position", pa.int64()),
         pa.field("quantity", pa.int64()),
         pa.field("unit_price", pa.int64()),
         pa.field("currency", pa.string()),
@@ -33,7 +34,8 @@ EVENTS = pa.schema(
         pa.field("site", pa.string()),
     ]
 )
-"""What users did. `user` is a pseudonym wherever the table is on disk."""
+"""What users did. `user` is a pseudonym wherever the table is on disk; `position` is the place, from 1, at which an
+item or ad was shown."""
 
 ITEMS = pa.schema(
     [
@@ -46,6 +48,31 @@ ITEMS = pa.schema(
 )
 """The catalogue: public. `category` is a path with "/" from the widest to the narrowest."""
 
+ADS = pa.schema(
+    [
+        pa.field("ad", pa.string(), nullable=False),
+        pa.field("item", pa.string()),
+        pa.field("campaign", pa.string()),
+        pa.field("placement", pa.string()),
+        pa.field("starts", TIMESTAMP),
+        pa.field("ends", TIMESTAMP),
+        pa.field("bid", pa.int64()),
+    ]
+)
+"""What advertisers book: public. `bid` is in minor units a click."""
+
+MESSAGES = pa.schema(
+    [
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("user", pa.string(), nullable=False),
+        pa.field("ts", TIMESTAMP, nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("intent", pa.string()),
+    ]
+)
+"""What users write to the shop. `user` is a pseudonym wherever the table is on disk."""
+
 INTERACTIONS = pa.schema(
     [
         pa.field("user", pa.string(), nullable=False),
@@ -56,6 +83,18 @@ INTERACTIONS = pa.schema(
     ]
 )
 """One row per (user, item, block), bounded to a number of distinct items a user."""
+
+ACTIVITY = pa.schema(
+    [
+        *(EVENTS.field(name) for name in ("user", "ts", "event", "session", "item", "ad", "query", "position")),
+        *(EVENTS.field(name) for name in ("quantity", "unit_price", "site")),
+        pa.field("block", pa.string(), nullable=False),
+    ]
+)
+"""A user's own events one by one, bounded to the latest of each user."""
+
+PREPARED_MESSAGES = pa.schema([*MESSAGES, pa.field("block", pa.string(), nullable=False)])
+"""A user's messages, bounded to the latest of each user."""
 
 QUARANTINE = pa.schema(
     [

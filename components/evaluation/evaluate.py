@@ -14,7 +14,9 @@ from components.core.evidence import Record
 from components.core.private import Private
 from components.core.records import Evaluation, Interval, Population
 from components.core.service import Metric, Service
-from components.evaluation import metrics, moments
+from components.evaluation import histograms, metrics, moments
+from components.evaluation.derived import derived
+from components.evaluation.histograms import JointPlan, NoisedHistograms, release_joint
 from components.evaluation.intervals import intervals
 from components.evaluation.moments import Figure, Floats, MomentsPlan, NoisedMoments, release_moments
 from components.privacy import mechanisms
@@ -54,7 +56,7 @@ def evaluate(
     """Return the evaluation of `bundles` on `rows`: one μ-Gaussian-DP release for adding or removing one user.
 
     It is settled under its content key: the same again is read from the store and costs nothing, also at another
-    `confidence` or with another count, which are post-processing.
+    `confidence` or with another count, which are post-processing; so are figures derived from a histogram.
 
     Args:
         service: says how a bundle is scored, by which metrics and in which ranges.
@@ -81,12 +83,7 @@ def evaluate(
     folders = {name: bundles[name] for name in read} | ({CHAMPION: champion} if champion else {})
     pairs = [(name, floor) for name in read if name != floor]
     pairs += [(name, CHAMPION) for name in read if champion]
-    plan = MomentsPlan(
-        bundles={name: digest.of_path(folder) for name, folder in folders.items()},
-        figures=figures(service.metrics, list(folders), pairs),
-        mu=mu,
-        seed=seed,
-    )
+    plan = _plan(service, folders, pairs, mu, seed)
     release = Release.model_validate(
         {
             "mechanism": "metrics",
@@ -103,12 +100,23 @@ def evaluate(
         probed = Probed(figures={name: service.probe(folder) for name, folder in folders.items()})
         probed.write(out / f"{Probed.kind}.json")
         values = {name: _scored(service, folder, opened, seed) for name, folder in folders.items()}
+        vectors = _cells(service, folders, opened, seed)
         intend(1)
-        release_moments(plan, values).write(out / f"{NoisedMoments.kind}.json")
+        if isinstance(plan, JointPlan):
+            noised, cells = release_joint(plan, values, vectors)
+            cells.write(out / f"{NoisedHistograms.kind}.json")
+        else:
+            noised = release_moments(plan, values)
+        noised.write(out / f"{NoisedMoments.kind}.json")
         return plan.event
 
     settled = once(ledger, release, key, rows, mechanism)
-    bounds = intervals(plan, settled.record(NoisedMoments), population=population, confidence=confidence)
+    alone = plan.moments if isinstance(plan, JointPlan) else plan
+    bounds = intervals(alone, settled.record(NoisedMoments), population=population, confidence=confidence)
+    further = dict[str, dict[str, Interval]]()
+    if isinstance(plan, JointPlan) and service.histogram:
+        cells = settled.record(NoisedHistograms)
+        further = derived(plan, cells, service.histogram, population=population, confidence=confidence)
     probed = settled.record(Probed).figures
     means = {(f.bundle, f.metric): bound for f, bound in zip(plan.figures, bounds, strict=True) if f.against is None}
     gains = {(f.bundle, f.against): bound for f, bound in zip(plan.figures, bounds, strict=True) if f.against}
@@ -120,6 +128,7 @@ def evaluate(
         bundles=plan.bundles,
         metrics={
             name: {metric.name: means[name, place] for place, metric in enumerate(service.metrics)}
+            | further.get(name, {})
             | {metric: Interval(value=value, low=value, high=value) for metric, value in probed[name].items()}
             for name in folders
         },
@@ -164,6 +173,24 @@ def figures(metrics: Sequence[Metric], names: Sequence[str], pairs: Sequence[tup
     return tuple(Figure(**figure, share=share / total / len(group)) for share, group in groups for figure in group)
 
 
+def _plan(
+    service: Service, folders: Mapping[str, Path], pairs: Sequence[tuple[str, str]], mu: float, seed: int
+) -> MomentsPlan:
+    parts: dict[str, Any] = {
+        "bundles": {name: digest.of_path(folder) for name, folder in folders.items()},
+        "figures": figures(service.metrics, list(folders), pairs),
+        "mu": mu,
+        "seed": seed,
+    }
+    histogram = service.histogram
+    return JointPlan(size=histogram.size, mass=histogram.mass, **parts) if histogram else MomentsPlan(**parts)
+
+
+def _cells(service: Service, folders: Mapping[str, Path], rows: Any, seed: int) -> dict[str, Floats]:
+    histogram = service.histogram
+    return {name: histogram.of(folder, rows, seed) for name, folder in folders.items()} if histogram else {}
+
+
 def _scored(service: Service, folder: Path, rows: Any, seed: int) -> Floats:
     values = np.asarray(service.score(folder, rows, seed), dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(service.metrics):
@@ -178,9 +205,12 @@ def _scored(service: Service, folder: Path, rows: Any, seed: int) -> Floats:
 def mechanism_modules(service: Service) -> set[str]:
     """Return the modules that score and release: those of `score` and `probe` with all that they use of the services
     and of this room. A module that draws a user's targets shapes the answer as much as the one that adds the noise.
+    Where there is a histogram, what makes and releases it is one of them; what derives figures from it is not.
     """
     starts = {moments.__name__, mechanisms.__name__, metrics.__name__}
     starts |= {function.__module__ for function in (service.score, service.probe)}
+    if service.histogram:
+        starts |= {histograms.__name__, service.histogram.of.__module__}
     return digest.reached(starts, within=("components.services", "components.evaluation"))
 
 

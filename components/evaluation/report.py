@@ -66,9 +66,9 @@ def metric_table(service: Service, evaluation: Evaluation, ceiling: Ceiling | No
 
 
 def metric_names(service: Service, evaluation: Evaluation) -> list[str]:
-    """Return the metrics in the service's order, those that it probes last."""
+    """Return the metrics in the service's order, means before what is derived, those that it probes last."""
     found = {metric for metrics in evaluation.metrics.values() for metric in metrics}
-    return ordered(found, [metric.name for metric in service.metrics])
+    return ordered(found, [metric.name for metric in service.figures])
 
 
 def ordered(names: Iterable[str], first: Sequence[str]) -> list[str]:

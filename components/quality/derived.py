@@ -10,35 +10,71 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DERIVED = {
-    "events": ("repeated", "in_catalogue"),
+    "events": ("repeated", "in_catalogue", "is_booked"),
     "items": (),
-    "prepared": ("in_catalogue", "items_of_user"),
+    "ads": ("in_catalogue",),
+    "messages": ("repeated",),
+    "prepared": ("in_catalogue", "rows_of_user", "items_of_user"),
 }
 
 
-def of_events(events: pa.Table, items: pa.Table) -> pa.Table:
-    """Add `repeated` (the row equals an earlier one) and `in_catalogue` (null where item is null)."""
-    import pandas as pd
+def of_events(events: pa.Table, items: pa.Table, ads: pa.Table) -> pa.Table:
+    """Add `repeated` (the row equals an earlier one), `in_catalogue` and `is_booked` (null where item or ad is).
 
-    repeated = events.to_pandas(types_mapper=pd.ArrowDtype).duplicated()
-    return _in_catalogue(events.append_column("repeated", pa.array(repeated, pa.bool_())), items)
+    A source without a single ad has no list of them, so that nothing is known of one: `is_booked` is null throughout.
+    """
+    table = _in_catalogue(_repeated(events, None), items)
+    if not ads.num_rows and "ad" in table.column_names:
+        return table.append_column("is_booked", pa.nulls(table.num_rows, pa.bool_()))
+    return _known(table, "ad", ads, "is_booked")
 
 
-def of_prepared(interactions: pa.Table, items: pa.Table) -> pa.Table:
-    """Add `in_catalogue` and `items_of_user`, the number of distinct items of the row's user over all blocks."""
-    table = _in_catalogue(interactions, items)
-    if not {"user", "item"} <= set(table.column_names):
+def of_ads(ads: pa.Table, items: pa.Table) -> pa.Table:
+    """Add `in_catalogue` (null where item is null)."""
+    return _in_catalogue(ads, items)
+
+
+def of_messages(messages: pa.Table) -> pa.Table:
+    """Add `repeated` (an earlier message has the same id)."""
+    return _repeated(messages, "message")
+
+
+def of_prepared(prepared: pa.Table, items: pa.Table) -> pa.Table:
+    """Add `in_catalogue`, and of the row's user over all blocks `rows_of_user`, and `items_of_user`, the number of
+    distinct items.
+    """
+    table = _in_catalogue(prepared, items)
+    if "user" not in table.column_names:
         return table
-    counts = table.group_by("user").aggregate([("item", "count_distinct")])
+    counted = [("user", "count"), *([("item", "count_distinct")] if "item" in table.column_names else [])]
+    counts = table.group_by("user").aggregate(counted)
     position = pc.index_in(table["user"], value_set=counts["user"])
+    table = table.append_column("rows_of_user", pc.take(counts["user_count"], position))
+    if "item" not in table.column_names:
+        return table
     return table.append_column("items_of_user", pc.take(counts["item_count_distinct"], position))
 
 
+def _repeated(table: pa.Table, key: str | None) -> pa.Table:
+    import pandas as pd
+
+    if key is not None and key not in table.column_names:
+        return table
+    compared = table if key is None else table.select([key])
+    repeated = compared.to_pandas(types_mapper=pd.ArrowDtype).duplicated()
+    return table.append_column("repeated", pa.array(repeated, pa.bool_()))
+
+
 def _in_catalogue(table: pa.Table, items: pa.Table) -> pa.Table:
-    if "item" not in table.column_names or "item" not in items.column_names:
+    return _known(table, "item", items, "in_catalogue")
+
+
+def _known(table: pa.Table, column: str, public: pa.Table, name: str) -> pa.Table:
+    """Add the column `name`: the value of `column` is in the public table; null where it is null."""
+    if column not in table.column_names or column not in public.column_names:
         return table
-    item, catalogue = table["item"], items["item"]
-    if item.type != catalogue.type:
+    values, known = table[column], public[column]
+    if values.type != known.type:
         return table
-    known = pc.is_in(item, value_set=catalogue)
-    return table.append_column("in_catalogue", pc.if_else(pc.is_null(item), pa.scalar(None, pa.bool_()), known))
+    found = pc.is_in(values, value_set=known)
+    return table.append_column(name, pc.if_else(pc.is_null(values), pa.scalar(None, pa.bool_()), found))

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import ContractBroken, Misconfigured
 from components.core.files import atomic_path
-from components.core.params import Window
+from components.core.params import Prepare, Window
 from components.core.records import DataCheck
-from components.data.tables import EVENTS, ITEMS, write_table
+from components.data.tables import ADS, EVENTS, ITEMS, MESSAGES, write_table
 from components.quality import derived, docs, quarantine, suites
 from components.quality.check import Checked, check
 from components.quality.suites import Suite
+
+RAW = {"items": ITEMS, "ads": ADS, "messages": MESSAGES, "events": EVENTS}
+"""The tables that collect leaves, in the order in which they are checked."""
+
+SUITES = {"ads": "ads_table"}
+"""Suites of raw tables that are not called as the table: `ads` is a service's."""
+
+_DERIVING: dict[str, Callable[[pa.Table, Mapping[str, pa.Table]], pa.Table]] = {
+    "items": lambda table, good: table,
+    "ads": lambda table, good: derived.of_ads(table, good["items"]),
+    "messages": lambda table, good: derived.of_messages(table),
+    "events": lambda table, good: derived.of_events(table, good["items"], good["ads"]),
+}
 
 
 def check_raw(
@@ -29,12 +43,12 @@ def check_raw(
     public: bool = False,
     previous_events: int | None = None,
     now: datetime | None = None,
-) -> tuple[DataCheck, DataCheck]:
-    """Check `raw/{events,items}.parquet` and write what passed to `out`.
+) -> tuple[DataCheck, ...]:
+    """Check the raw items, ads, messages and events, and write what passed to `out`.
 
-    Writes `events.parquet`, `items.parquet` (rows that passed), `quarantine.parquet` (the others), `events-check.json`
-    and `items-check.json` to `out`, and Data Docs to `reports/raw/`. Where a table is refused, the evidence, the
-    quarantine and Data Docs are there and neither table is.
+    Writes each table's rows that passed, `quarantine.parquet` (the others) and each table's `-check.json` to `out`, and
+    Data Docs to `reports/raw/`. Where a table is refused, the evidence, the quarantine and Data Docs are there and no
+    table is. Returns the evidence in the order of the tables.
 
     Args:
         raw: the folder that collect wrote.
@@ -50,31 +64,32 @@ def check_raw(
         ContractBroken: a table-level expectation does not hold.
         Misconfigured: a suite cannot be used.
     """
-    events, items = _read(raw / "events.parquet"), _read(raw / "items.parquet")
-    for name in ("events.parquet", "items.parquet"):  # what an earlier run passed is not what this one passes
-        (out / name).unlink(missing_ok=True)
+    tables = {name: _read(raw / f"{name}.parquet") for name in RAW}
+    for name in RAW:  # what an earlier run passed is not what this one passes
+        (out / f"{name}.parquet").unlink(missing_ok=True)
 
-    of_items = check("items", items, suites.load(expectations / "items.json"), {})
-    good_items, bad_items = quarantine.divide(items, of_items.reasons, "items")
-    of_events = check(
-        "events",
-        derived.of_events(events, good_items),
-        suites.load(expectations / "events.json"),
-        {
-            "now": now or datetime.now(UTC),
-            "window_start": _utc(window.start),
-            "window_end": _utc(window.end),
-            "previous_events": previous_events,
-        },
-    )
-    good_events, bad_events = quarantine.divide(events, of_events.reasons, "events")
-    quarantine.write(out / "quarantine.parquet", bad_items, bad_events)
-    index = _leave_evidence([of_items, of_events], out, reports / "raw")
-    for checked in (of_items, of_events):
+    times = {"now": now or datetime.now(UTC), "window_start": _utc(window.start), "window_end": _utc(window.end)}
+    parameters: dict[str, Mapping[str, Any]] = {
+        "messages": times,
+        "events": {**times, "previous_events": previous_events},
+    }
+    found: list[Checked] = []
+    good: dict[str, pa.Table] = {}
+    bad: list[pa.Table] = []
+    for name, derive in _DERIVING.items():  # what is public first: the others are held against what passed of it
+        table = derive(tables[name], good)
+        found.append(
+            check(name, table, suites.load(expectations / f"{SUITES.get(name, name)}.json"), parameters.get(name, {}))
+        )
+        good[name], aside = quarantine.divide(tables[name], found[-1].reasons, name)
+        bad.append(aside)
+    quarantine.write(out / "quarantine.parquet", *bad)
+    index = _leave_evidence(found, out, reports / "raw")
+    for checked in found:
         checked.demand(public=public, docs=index)
-    _write(out / "items.parquet", good_items, ITEMS)
-    _write(out / "events.parquet", good_events, EVENTS)
-    return of_events.record, of_items.record
+    for name, schema in RAW.items():
+        _write(out / f"{name}.parquet", good[name], schema)
+    return tuple(checked.record for checked in found)
 
 
 def check_prepared(
@@ -84,9 +99,11 @@ def check_prepared(
     *,
     services: Sequence[str],
     max_items_per_user: int,
+    max_events_per_user: int = Prepare().max_events_per_user,
+    max_messages_per_user: int = Prepare().max_messages_per_user,
     public: bool = False,
 ) -> tuple[DataCheck, ...]:
-    """Check `prepared/interactions.parquet` against `prepared.json` and against each service's own suite.
+    """Check `prepared/interactions.parquet` against `prepared.json`, and the tables of each service's suite against it.
 
     Writes `prepared-check.json` and `<service>-check.json` beside it, and Data Docs to `reports/prepared/`.
 
@@ -95,17 +112,25 @@ def check_prepared(
         reports: where Data Docs go; trusted zone.
         expectations: the folder of suites.
         services: the services that will be trained on it.
-        max_items_per_user: the bound on distinct items that prepare was given.
+        max_items_per_user, max_events_per_user, max_messages_per_user: the bounds that prepare was given.
         public: the source is declared public; only then a refusal carries figures.
 
     Raises:
         ContractBroken: an expectation does not hold.
         Misconfigured: a suite cannot be used.
     """
-    table = derived.of_prepared(_read(prepared / "interactions.parquet"), _read(prepared / "items.parquet"))
-    parameters = {"max_items_per_user": max_items_per_user}
-    paths = [expectations / f"{name}.json" for name in ("prepared", *services)]
-    checks = [check(path.stem, table, _without_quarantine(path), parameters) for path in paths]
+    parameters = {
+        "max_items_per_user": max_items_per_user,
+        "max_events_per_user": max_events_per_user,
+        "max_messages_per_user": max_messages_per_user,
+    }
+    items = _read(prepared / "items.parquet")
+    found = {name: _without_quarantine(expectations / f"{name}.json") for name in ("prepared", *services)}
+    tables = {
+        name: derived.of_prepared(_read(prepared / f"{name}.parquet"), items)
+        for name in {suite.table for suite in found.values()}
+    }
+    checks = [check(name, tables[suite.table], suite, parameters) for name, suite in found.items()]
     index = _leave_evidence(checks, prepared, reports / "prepared")
     return tuple(checked.demand(public=public, docs=index) for checked in checks)
 

@@ -57,6 +57,8 @@ class Suite(_Part):
 
     name: str
     note: str
+    table: Literal["interactions", "activity", "messages"] = "interactions"
+    """Of a service's suite: the prepared table that it speaks of."""
     expectations: tuple[Expected, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

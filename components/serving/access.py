@@ -1,14 +1,16 @@
 """What may come in, and what is written down about it.
 
-A history of purchases is personal data: it passes through memory and is answered, never written. The access log holds
-the method, the route, the status and the time; no body, no query, no address, and no path that no route matches.
+A history of purchases, a question or a message is personal data: it passes through memory and is answered, never
+written. The access log holds the method, the route, the status and the time; no body, no query, no address, no path
+that no route matches and no method that is none. An error that nobody expected is named by its type alone, since its
+text and trace may quote the request; uvicorn would write down both.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +20,28 @@ logger = logging.getLogger("jali.serving.access")
 
 BODY_LIMIT = 256 * 1024
 """Bytes of a request's body; a history of 1,000 items with long names is a third of it."""
+
+QUERY_LIMIT = 8 * 1024
+"""Bytes of a request's query; proxies commonly take no longer address."""
+
+_METHODS = frozenset(HTTPMethod)
+
+
+class QueryLimit:
+    """Refuse an address whose query is longer than `limit` bytes (414)."""
+
+    def __init__(self, app: ASGIApp, limit: int = QUERY_LIMIT) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is short enough."""
+        if scope["type"] != "http" or len(scope["query_string"]) <= self._limit:
+            await self._app(scope, receive, send)
+            return
+        refusal = problems.response(
+            HTTPStatus.REQUEST_URI_TOO_LONG, f"The query is longer than {self._limit:,} bytes; send a shorter one."
+        )
+        await refusal(scope, receive, send)
 
 
 class BodyLimit:
@@ -63,7 +87,7 @@ class BodyLimit:
 
 
 class AccessLog:
-    """Write one line a request to the logger `jali.serving.access`."""
+    """Write one line a request to the logger `jali.serving.access`, and let no error past that would be quoted."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -83,7 +107,18 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, note)
+        except Exception as error:
+            logger.error("%s failed unexpectedly: %s", _route(scope), type(error).__name__)
+            if not status:
+                refusal = problems.response(
+                    HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; report it, it will fail again."
+                )
+                await refusal(scope, receive, note)
         finally:
-            route = getattr(scope.get("route"), "path", "(no route)")
+            method = scope["method"] if scope["method"] in _METHODS else "(no method)"
             milliseconds = 1000 * (time.perf_counter() - start)
-            logger.info("%s %s %d %.1f ms", scope["method"], route, status, milliseconds)
+            logger.info("%s %s %d %.1f ms", method, _route(scope), status, milliseconds)
+
+
+def _route(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", "(no route)"))

@@ -1,4 +1,4 @@
-"""The HTTP API: one POST route a service, and what a person or a load balancer asks about them.
+"""The HTTP API: one route a service, and what a person or a load balancer asks about them.
 
 Predictions run in worker threads, not on the event loop: they are CPU work that releases the interpreter lock in
 NumPy and torch, and a long one must not keep /healthz or another request waiting. There is one thread a core: more
@@ -11,24 +11,26 @@ made for each service.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import Body, FastAPI
+from fastapi import Body, FastAPI, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, create_model
 
+from components.core.errors import Misconfigured
 from components.core.records import PrivacyStatement
 from components.core.service import Service
 from components.privacy.statement_document import VersionStatement
 from components.privacy.statement_page import as_html
 from components.serving import problems
-from components.serving.access import AccessLog, BodyLimit
+from components.serving.access import AccessLog, BodyLimit, QueryLimit
 from components.serving.bundle import Loaded
 from components.serving.champion import ChampionSource
 from components.serving.promise import promise_of
@@ -41,6 +43,8 @@ _PAGE = Path(__file__).with_name("page.html")
 _NOTHING_FROM_ELSEWHERE = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 }
+
+_FOR_THE_CLIENT_ALONE = {"Cache-Control": "no-store"}  # an answer to a GET may be kept by any cache on the way
 
 
 class Health(BaseModel):
@@ -73,6 +77,9 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
     """Return the application that serves the champions of `services` and follows them as they change.
 
     It is up before a model is loaded: /healthz answers at once, /readyz when every service has its champion.
+
+    Raises:
+        Misconfigured: a service's route is no plain path under /v1/, or is taken.
     """
     rollout = Rollout(services, source)
 
@@ -85,9 +92,9 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
         with suppress(asyncio.CancelledError):
             await watcher
 
-    app = FastAPI(
+    app = _Described(
         title="Jali",
-        summary="Recommendations from models that were trained, and approved, under user-level differential privacy.",
+        summary="Answers from models that were trained, and approved, under user-level differential privacy.",
         version="1",
         lifespan=follow_champions,
         # FastAPI's pages load their scripts from another host; ours, at /docs, loads nothing from anywhere.
@@ -96,13 +103,43 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
         exception_handlers=problems.HANDLERS,
     )
     app.state.rollout = rollout
+    app.state.fields = {service.path: problems.fields_of(service.request) for service in rollout.services.values()}
     app.add_middleware(BodyLimit)
+    app.add_middleware(QueryLimit)
     app.add_middleware(AccessLog)
     _add_operations(app, rollout)
     for service in rollout.services.values():
-        _add_service(app, service, rollout)
         _add_statement(app, service, rollout)
+    for service in rollout.services.values():
+        _require_free(app, service)
+        _add_service(app, service, rollout)
+    app.queries = {service.path: service.example for service in rollout.services.values() if service.method == "GET"}
     return app
+
+
+class _Described(FastAPI):
+    """An application whose description has the examples of its queries, which FastAPI takes for bodies alone."""
+
+    queries: Mapping[str, Mapping[str, Any]] = {}
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI description."""
+        document = super().openapi()
+        for path, example in self.queries.items():
+            for parameter in document["paths"][path]["get"]["parameters"]:
+                if parameter["name"] in example:
+                    parameter["example"] = example[parameter["name"]]
+        return document
+
+
+def _require_free(app: FastAPI, service: Service) -> None:
+    path, taken = service.path, {getattr(route, "path", "") for route in app.routes}
+    if not path.startswith("/v1/") or "{" in path or path in taken:
+        raise Misconfigured(
+            f"The route of {service.name} is taken, or is no plain path under /v1/",
+            value=path,
+            next_step="Give the service a route of its own, or none, for /v1/ and its name.",
+        )
 
 
 def _add_operations(app: FastAPI, rollout: Rollout) -> None:
@@ -167,23 +204,44 @@ def _add_service(app: FastAPI, service: Service, rollout: Rollout) -> None:
         model_version=(int, Field(description="The version that gave this whole answer.")),
         epsilon=(float, Field(description="The ε of that version's training (user-level, unitless).")),
     )
+    query = service.method == "GET"
     body = Body(openapi_examples={"default": {"summary": "A request that works", "value": dict(service.example)}})
+    place = Query() if query else body
 
-    def predict(request: Annotated[service.request, body]) -> Any:
+    def predict(request: Any) -> Any:
+        if (at := first_not_finite(request)) is not None:
+            raise problems.not_finite(at, query=query)
         loaded = rollout.serving(service.name)  # once: the whole answer is one version's
         return _unready(service, rollout) if loaded is None else _answer(loaded, request, answer)
 
+    predict.__annotations__["request"] = Annotated[service.request, place]  # what FastAPI reads, and mypy cannot
     app.add_api_route(
-        f"/v1/{service.name}",
+        service.path,
         predict,
-        methods=["POST"],
+        methods=[service.method],
         name=service.name,
         tags=["services"],
         summary=f"Answer a request to {service.name} with its champion",
         description="The request passes through memory and is neither stored nor logged.",
         response_model=answer,
-        responses=problems.documented(400, 413, 422, 500, 503),
+        responses=problems.documented(*((414, 422, 500, 503) if query else (400, 413, 422, 500, 503))),
+        openapi_extra={"x-service": service.name},
     )
+
+
+def first_not_finite(value: Any) -> tuple[str | int, ...] | None:
+    """Return where in a request there is NaN or an infinity; None where all numbers are finite."""
+    if isinstance(value, float):
+        return None if isfinite(value) else ()
+    if isinstance(value, BaseModel):
+        inner: Iterable[tuple[str | int, Any]] = iter(value)
+    elif isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = enumerate(value)
+    else:
+        return None
+    return next(((name, *at) for name, part in inner if (at := first_not_finite(part)) is not None), None)
 
 
 def _answer(loaded: Loaded, request: BaseModel, answer: type[BaseModel]) -> Response:
@@ -199,7 +257,7 @@ def _answer(loaded: Loaded, request: BaseModel, answer: type[BaseModel]) -> Resp
             HTTPStatus.INTERNAL_SERVER_ERROR,
             f"Version {loaded.version} of {service.name} failed on this request; report it, it will fail again.",
         )
-    return Response(whole.model_dump_json(), media_type="application/json")
+    return Response(whole.model_dump_json(), media_type="application/json", headers=_FOR_THE_CLIENT_ALONE)
 
 
 def _unready(service: Service, rollout: Rollout) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,10 @@ from starlette.exceptions import HTTPException
 MEDIA_TYPE = "application/problem+json"
 
 _ECHOED = 80
+_ANY = "(…)"
+_FINITE = "Input should be a finite number"
+_BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of"})
+_QUOTING = frozenset({"union_tag_invalid"})  # its message has the value in it
 
 
 class Problem(BaseModel):
@@ -54,47 +58,65 @@ async def on_http_exception(request: Request, error: HTTPException) -> ProblemRe
         detail = "There is nothing at this path; /docs and /openapi.json say what there is."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (error.headers or {}).get("Allow", "another method")
-        detail = f"This path does not take {request.method}; it takes {allowed}."
+        detail = f"This path does not take that method; it takes {allowed}."
     elif error.status_code == HTTPStatus.BAD_REQUEST:
         detail = "The body cannot be read; send a JSON object in UTF-8."
     return response(error.status_code, detail, headers=dict(error.headers or {}))
 
 
-async def on_invalid_request(_: Request, error: RequestValidationError) -> ProblemResponse:
+async def on_invalid_request(request: Request, error: RequestValidationError) -> ProblemResponse:
     """Answer a request that is not JSON (400) or not of the service's shape (422).
 
-    The message holds names and limits, and a value only where it is a number: what somebody bought stays out of
-    messages, which clients tend to log.
+    The message holds the service's own names and limits, and a value only where a number is out of its bounds: what
+    somebody bought, or asked, stays out of messages, which clients tend to log. An unknown name is such a text too: in
+    a query whose "&" was not encoded it is a half of the question.
     """
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return response(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {first['ctx']['error']}. Send a JSON object.")
-    field = _printable(".".join(str(part) for part in first["loc"][1:]))  # the first part is "body"
-    return response(HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(field, first), field=field or None)
+    route = getattr(request.scope.get("route"), "path", "")
+    known, nested = getattr(request.app.state, "fields", {}).get(route, ((), frozenset()))
+    within, *path = first["loc"]  # the first part is "body" or "query"
+    parts = [str(part) if isinstance(part, int) or part in nested else _ANY for part in path]
+    if first["type"] == "extra_forbidden":
+        parts.pop()
+    field = ".".join(parts)
+    return response(
+        HTTPStatus.UNPROCESSABLE_ENTITY, _sentence(field, within == "query", first, known), field=field or None
+    )
 
 
-def _sentence(field: str, error: dict[str, Any]) -> str:
-    if not field:
-        return "The body must be one JSON object, sent with the header Content-Type: application/json."
+def fields_of(request: type[BaseModel]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names of a request's fields, and with them those of the models within it: what a problem may name."""
+    schema = request.model_json_schema()
+    models = [schema, *schema.get("$defs", {}).values()]
+    return tuple(schema["properties"]), frozenset(name for model in models for name in model.get("properties", {}))
+
+
+def not_finite(path: Sequence[str | int], *, query: bool) -> RequestValidationError:
+    """Return the error of a request with NaN or an infinity at `path`; JSON has neither, but parsers take them."""
+    error = {"type": "finite_number", "loc": ("query" if query else "body", *path), "msg": _FINITE, "input": None}
+    return RequestValidationError([error])
+
+
+def _sentence(field: str, query: bool, error: dict[str, Any], known: Sequence[str]) -> str:
     kind, limits = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"The field {field} is unknown; remove it, or see /openapi.json for the fields there are."
+        where = f" in {field}" if field else ""
+        takes = "see /openapi.json for those there are" if field else f"those there are: {', '.join(known)}"
+        return f"There is an unknown field{where}; remove it, {takes}."
+    if not field and not query:
+        return "The body must be one JSON object, sent with the header Content-Type: application/json."
+    subject = f"The field {field}" if field else "The query"
     if kind == "missing":
-        return f"The field {field} is missing; add it."
+        return f"{subject} is missing; add it."
     if kind == "too_long":
-        return f"The field {field} has {limits['actual_length']} entries; send at most {limits['max_length']}."
-    value = error["input"]
-    found = (
-        f"is {_printable(str(value))}"
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else "is not valid"
-    )
-    return f"The field {field} {found}; {_lower_first(error['msg'])}."
-
-
-def _printable(text: str) -> str:
-    # A client chooses the names of its unknown fields, half a UTF-16 pair or a megabyte of text included.
-    return text[:_ECHOED].encode(errors="replace").decode()
+        return f"{subject} has {limits['actual_length']} entries; send at most {limits['max_length']}."
+    value, reason = error["input"], _lower_first(error["msg"])
+    if kind in _QUOTING:
+        reason = "see /openapi.json for what it may be"
+    bounded = kind in _BOUNDS and isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{subject} {f'is {str(value)[:_ECHOED]}' if bounded else 'is not valid'}; {reason}."
 
 
 def _lower_first(text: str) -> str:

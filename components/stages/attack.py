@@ -24,7 +24,7 @@ from components.evaluation import attack as attack_room
 from components.evaluation.attack import Attack, curve, halves, likelihood_ratios, section
 from components.stages.budget import Budget
 from components.stages.dataset import dataset_of
-from components.stages.rows import private_rows
+from components.stages.rows import private_rows, public_tables
 from components.stages.run import Run
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def attack(
     if known is None:
         rows = {split: private.open_public() for split, private in private_rows(run, name).items()}
         with tempfile.TemporaryDirectory(dir=run.data) as scratch:
-            arena = _Arena(service, params, service.exposure, subject, rows, run.data / "split" / "items.parquet")
+            arena = _Arena(service, params, service.exposure, subject, rows, public_tables(run))
             known = arena.fight(dataset, targets, shadows, Path(scratch), progress)
         run.records().keep(key, known)
     _write(run, name, known)
@@ -163,12 +163,12 @@ class _Arena:
         exposure: Exposure,
         subject: Subject,
         rows: dict[str, Any],
-        items: Path,
+        public: Path,
     ) -> None:
         self._service, self._exposure, self._subject = service, exposure, subject
         self._train = rows[SPLITS[0]]
         self._others = exposure.join([rows[split] for split in SPLITS[1:]])
-        self._catalogue = service.catalogue(items, params)
+        self._catalogue = service.catalogue(public, params)
         self._mechanisms = [service.floor]
         if subject.candidate != service.floor.name:
             self._mechanisms.append(service.candidates[subject.candidate])

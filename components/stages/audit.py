@@ -86,6 +86,7 @@ class _Simulated:
     """The simulated shop as a service's rows, brought here by the same data rooms as real ones."""
 
     def __init__(self, run: Run, service: Service, params: Any, scratch: Path) -> None:
+        from components.data.activity import extend
         from components.data.collect import collect
         from components.data.prepare import prepare
         from components.data.sources import open_source
@@ -96,14 +97,16 @@ class _Simulated:
         collect(reader, _SOURCE, everything, block, run.settings.home, scratch / "raw", now=_NOW)
         events, items = scratch / "raw" / "events.parquet", scratch / "raw" / "items.parquet"
         prepare(events, items, parameters.Prepare(), block, scratch / "prepared")
+        extend(scratch / "raw", parameters.Prepare(), block, scratch / "prepared")
         paths = split(scratch / "prepared", parameters.Split(), scratch / "split")
-        nobody = scratch / "nobody.parquet"
-        pq.write_table(pq.read_table(paths["train"]).slice(0, 0), nobody)
-        items = scratch / "split" / "items.parquet"
+        nobody, public = scratch / "nobody", scratch / "split" / "public"
+        nobody.mkdir()
+        for table in paths["train"].iterdir():
+            pq.write_table(pq.read_table(table).slice(0, 0), nobody / table.name)
         self._service, self._params, self._scratch = service, params, scratch
-        self._catalogue = service.catalogue(items, params)
+        self._catalogue = service.catalogue(public, params)
         self._train, self._test, self._nobody = (
-            service.rows(path, items, params) for path in (paths["train"], paths["test"], nobody)
+            service.rows(path, public, params) for path in (paths["train"], paths["test"], nobody)
         )
         self._floor: Path | None = None
         self._floor = self._fitted(service.floor, self._train, 0.01)

@@ -14,7 +14,7 @@ from components.core.records import Dataset, Evaluation
 from components.core.service import Service
 from components.stages.budget import Budget
 from components.stages.dataset import dataset_of
-from components.stages.rows import counted, kept_within, left_after_count, private_rows
+from components.stages.rows import counted, kept_within, left_after_count, private_rows, public_tables
 from components.stages.run import Run
 
 SEED = 20_240_229
@@ -42,7 +42,7 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
     with atomic_path(run.evidence(name, "evaluate")) as part:
         for done, which in enumerate(("validation", "test")):
             progress(done, 3)
-            count, delta = counted(run, which)
+            count, delta = counted(run, which, name)
             testing = which == "test"
             found[which] = evaluate_bundles(
                 service=service,
@@ -98,7 +98,7 @@ def _ceilings(run: Run, name: str, dataset: Dataset) -> Ceilings:
     if known := run.records().find(Ceilings, key):
         return known
     rows = private_rows(run, name)
-    catalogue = service.catalogue(run.data / "split" / "items.parquet", params)
+    catalogue = service.catalogue(public_tables(run), params)
     metrics = service.ceiling(rows["train"].open_public(), rows["test"].open_public(), catalogue, params)
     return run.records().keep(key, Ceilings(metrics=metrics))
 

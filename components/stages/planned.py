@@ -14,7 +14,7 @@ from components.privacy.adaptive import stated_delta
 from components.privacy.outlook import Planned, require_caps_above_spent
 from components.privacy.release import Gaussian
 from components.stages.dataset import dataset_of
-from components.stages.rows import count_event, kept_within, left_after_count
+from components.stages.rows import count_event, kept_within, left_after_count, public_tables
 from components.stages.run import Run
 
 
@@ -133,7 +133,7 @@ def _candidates(run: Run, name: str, users: int, delta: float) -> list[Planned]:
     facts = {"delta": delta, "population": users, "params": params}
     floor, mu = service.floor, left_after_count(run, run.params.training.epsilon, delta)
     known = known_dataset(run)
-    catalogue = service.catalogue(known[0].data / "split" / "items.parquet", params) if known else None
+    catalogue = service.catalogue(public_tables(known[0]), params) if known else None
     shares = service.shares(mu, users, catalogue)
     first = floor.plan(mu=mu * math.sqrt(shares.pop(floor.name)), floor=None, **facts)
     found = [Planned("floor", floor.name, "train", stated, first.event)]

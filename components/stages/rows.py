@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from components.core import digest
-from components.core.errors import BudgetExhausted
+from components.core.errors import BudgetExhausted, ContractBroken
 from components.core.private import Private
 from components.core.records import Population
 from components.privacy.release import Gaussian
@@ -18,20 +19,32 @@ from components.stages.run import Run
 def private_rows(run: Run, name: str) -> dict[str, Private[Any]]:
     """Return a service's rows of each split, which only a release opens."""
     service, params = run.service(name)
-    tables = _tables(run)  # says what is missing, where there is no dataset
-    items = run.data / "split" / "items.parquet"
-    view = f"{name} rows {digest.of_path(items)} {digest.of_json(params.model_dump(mode='json'))}"
+    tables = _tables(run, service.private)  # says what is missing, where there is no dataset
+    public = public_tables(run)
+    if missing := [table for table in service.public if not (public / f"{table}.parquet").exists()]:
+        raise ContractBroken(f"The public table {missing[0]} is missing", next_step="Run the split again.")
+    shown = digest.of_json({table: digest.of_path(public / f"{table}.parquet") for table in service.public})
+    view = f"{name} rows {shown} {digest.of_json(params.model_dump(mode='json'))}"
     return {
-        which: table.map(lambda path: service.rows(path, items, params), name=view) for which, table in tables.items()
+        which: table.map(lambda folder: service.rows(folder, public, params), name=view)
+        for which, table in tables.items()
     }
 
 
-def counted(run: Run, which: str) -> tuple[Population, float]:
-    """Return the DP count of a split's users, one for all services, and the δ that is stated by its lower bound."""
+def public_tables(run: Run) -> Path:
+    """Return the folder of the dataset's public tables: items and ads."""
+    return run.data / "split" / "public"
+
+
+def counted(run: Run, which: str, name: str) -> tuple[Population, float]:
+    """Return the DP count of a split's users in the tables that a service reads, and the δ that is stated by
+    its lower bound. Services that read the same tables share one count.
+    """
     from components.privacy.adaptive import stated_delta
     from components.privacy.mechanisms import population
 
-    users = _tables(run)[which].map(_users, name="distinct users")
+    reads = run.service(name)[0].private
+    users = _tables(run, reads)[which].map(lambda folder: _users(folder, reads), name="distinct users")
     count = population(run.ledger(), users, count_event(run).noise_multiplier)
     return count, stated_delta(count.lower_bound, run.params.training.max_delta)
 
@@ -69,16 +82,16 @@ def count_event(run: Run) -> Gaussian:
     return Gaussian(noise_multiplier=run.params.privacy.count_noise)
 
 
-def _tables(run: Run) -> dict[str, Private[Path]]:
+def _tables(run: Run, reads: Collection[str]) -> dict[str, Private[Path]]:
     from components.data.pseudonym import digest_key
     from components.data.split import private_tables
 
     split, dataset = run.data / "split", dataset_of(run)
-    return private_tables(split, dataset.blocks, dataset.public, digest_key(run.settings.home))
+    return private_tables(split, dataset.blocks, dataset.public, digest_key(run.settings.home), reads)
 
 
-def _users(table: Path) -> list[str]:
+def _users(folder: Path, reads: Collection[str]) -> list[str]:
     import pyarrow.parquet as pq
 
-    found: list[str] = pq.read_table(table, columns=["user"])["user"].unique().to_pylist()
-    return found
+    tables = (pq.read_table(folder / f"{name}.parquet", columns=["user"]) for name in reads)
+    return sorted({user for table in tables for user in table["user"].unique().to_pylist()})

@@ -18,7 +18,14 @@ from components.privacy.canaries import Canaries, Observed
 from components.privacy.release import Event
 from components.stages.budget import Budget, Share
 from components.stages.dataset import dataset_of
-from components.stages.rows import count_event, counted, kept_within, left_after_count, private_rows
+from components.stages.rows import (
+    count_event,
+    counted,
+    kept_within,
+    left_after_count,
+    private_rows,
+    public_tables,
+)
 from components.stages.run import Run
 
 
@@ -31,9 +38,9 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
-    catalogue = service.catalogue(run.data / "split" / "items.parquet", params)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
-    count, stated = counted(run, "train")
+    catalogue = service.catalogue(public_tables(run), params)
+    count, stated = counted(run, "train", name)
     delta = kept_within(run, stated)
     facts = {"delta": delta, "population": count.lower_bound, "params": params}
     floor, mu = service.floor, left_after_count(run, epsilon, delta)

@@ -13,7 +13,10 @@ SEEN = {
     # what a release opens
     ("components/services/recommend/data.py", "read_catalogue", "table"): "the public catalogue",
     ("components/services/recommend/data.py", "read_rows", "table"): "rows, which Private.map is given",
+    ("components/services/recommend/__init__.py", "_rows", "path"): "rows, which Private.map is given",
+    ("components/stages/rows.py", "private_rows", "path"): "the public tables",
     ("components/stages/rows.py", "_users", "table"): "the users that are counted, which Private.map is given",
+    ("components/stages/rows.py", "_users", "path"): "the users that are counted, which Private.map is given",
     # the trusted zone's stages
     ("components/stages/check.py", "check", "import"): _TRUSTED_STAGE,
     ("components/stages/check.py", "_remember_events", "file"): "exact counts, kept in the trusted zone of JALI_HOME",
@@ -28,6 +31,7 @@ SEEN = {
     # what is declared public, or released
     ("components/stages/evaluate.py", "_ceilings", "open"): "ceilings of a public source; Private refuses another",
     ("components/stages/attack.py", "attack", "open"): "attacks are on public sources; Private refuses another",
+    ("components/evaluation/overview.py", "as_html", "file"): "the page's own form",
     ("components/evaluation/curves.py", "Curves.read", "file"): "the measured curves of public and simulated data",
     ("components/stages/gate.py", "summary_of", "file"): "the released summary",
     ("components/stages/tracking.py", "_losses", "file"): "loss curves, of a public source alone",

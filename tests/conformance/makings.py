@@ -59,13 +59,13 @@ class Makings:
 
     def rows(self, folder: Path, table: pa.Table) -> Any:
         items = self.items_path(folder)
-        pq.write_table(table, folder / "split.parquet")
-        return self.service.rows(folder / "split.parquet", items, self.params())
+        pq.write_table(table, folder / "interactions.parquet")
+        return self.service.rows(folder, items, self.params())
 
     def items_path(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(self.items, folder / "items.parquet")
-        return folder / "items.parquet"
+        return folder
 
     def trained(
         self, candidate: Candidate, rows: Any, folder: Path, canaries: Canaries | None = None

@@ -9,7 +9,7 @@ import yaml
 from components.core.service import find
 
 ROOT = Path(__file__).parents[2]
-TABLES = {"events", "items", "prepared"}
+TABLES = {"events", "items", "ads_table", "messages", "prepared"}
 """Suites of tables that all services share."""
 
 

@@ -38,11 +38,11 @@ def training(folder: Path) -> list[Fault]:
             train(run, "toy")
         drawn, holds = len(trace.answers), run.ledger().holds()
         charged = sum(steps_of(hold.release.event) for hold in holds)
-        count = counted(run, "train")[0].noised
+        count = counted(run, "train", "toy")[0].noised
     found = []
     if drawn != charged:
         found.append(Fault("ledger", f"{drawn} noised answers", f"{charged} charged"))
-    users = len(pq.read_table(run.data / "split" / "train.parquet")["user"].unique())
+    users = len(pq.read_table(run.data / "split" / "train" / "interactions.parquet")["user"].unique())
     if abs(count - users) > _MOST * run.params.privacy.count_noise:
         found.append(Fault("count", f"{count:.0f} are counted", f"{users} users"))
     return found

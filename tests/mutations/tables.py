@@ -70,7 +70,7 @@ def _tables(folder: Path, events: list[dict[str, Any]]) -> dict[str, list[dict[s
         folder / "events.parquet", folder / "items.parquet", params, "quarter", folder / "prepared"
     )
     paths = split_room.split(prepared, Split(), folder / "split")
-    return {name: pq.read_table(path).to_pylist() for name, path in paths.items()}
+    return {name: pq.read_table(path / "interactions.parquet").to_pylist() for name, path in paths.items()}
 
 
 def _day(month: int, day: int = 3) -> datetime:

@@ -17,10 +17,11 @@ from pydantic import Field, field_validator
 
 from components.core.errors import ContractBroken, Misconfigured
 from components.core.params import Section, Window, parse
-from components.data.mapping import EventsMapping, ItemsMapping
-from components.data.sources.catalogue import catalogue
+from components.data.mapping import AdsMapping, Clock, EventsMapping, ItemsMapping, MessagesMapping
+from components.data.sources.catalogue import ads, catalogue
 from components.data.sources.delimited import read_delimited, require
 from components.data.sources.reader import Batch
+from components.data.tables import ADS
 
 
 class Place(Section):
@@ -50,11 +51,21 @@ class ItemFiles(Place, ItemsMapping):
     """Files of the catalogue."""
 
 
+class AdFiles(Place, AdsMapping):
+    """Files of ads."""
+
+
+class MessageFiles(Place, MessagesMapping):
+    """Files of messages."""
+
+
 class Options(Section):
     """The keys of a source of kind `files`."""
 
     events: EventFiles
     items: ItemFiles
+    ads: AdFiles | None = None
+    messages: MessageFiles | None = None
 
 
 class FilesReader:
@@ -62,18 +73,26 @@ class FilesReader:
 
     def __init__(self, options: dict[str, Any]) -> None:
         parsed: Options = parse(Options, options, "The source of kind files")
-        self._events, self._items = parsed.events, parsed.items
+        self._events, self._items, self._ads, self._messages = parsed.events, parsed.items, parsed.ads, parsed.messages
         self.meaning = parsed.events.meaning
+        self.message_meaning = parsed.messages.meaning if parsed.messages else Clock()
 
     def items(self) -> pa.Table:
         """Return the catalogue."""
-        batches = (batch for path in _found(self._items) for batch in _read(path, self._items, self._items.columns))
-        return catalogue(batches, self._items)
+        return catalogue(_all(self._items, self._items.columns), self._items)
 
     def events(self, window: Window) -> Iterator[Batch]:
         """Yield all rows of all files."""
-        for path in _found(self._events):
-            yield from _read(path, self._events, self._events.columns)
+        yield from _all(self._events, self._events.columns)
+
+    def ads(self) -> pa.Table:
+        """Return the ads."""
+        return ads(_all(self._ads, self._ads.columns), self._ads) if self._ads else ADS.empty_table()
+
+    def messages(self, window: Window) -> Iterator[Batch]:
+        """Yield all rows of all files of messages."""
+        if self._messages:
+            yield from _all(self._messages, self._messages.columns)
 
 
 def read_parquet(file: Path | BinaryIO, origin: str, columns: Mapping[str, str]) -> Iterator[Batch]:
@@ -94,6 +113,11 @@ def read_parquet(file: Path | BinaryIO, origin: str, columns: Mapping[str, str])
     except (pa.ArrowInvalid, OSError):
         # Arrow's own words may quote a value, also as the cause of ours.
         raise ContractBroken(f"{origin} is not a whole Parquet file", next_step="Export it again.") from None
+
+
+def _all(place: Place, columns: Mapping[Any, str]) -> Iterator[Batch]:
+    for path in _found(place):
+        yield from _read(path, place, columns)
 
 
 def _found(place: Place) -> list[Path]:

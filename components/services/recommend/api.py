@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,3 +88,21 @@ def predict(bundle: Bundle, request: Request) -> Answer:
         ],
         unknown=sum(item not in catalogue.position for item in request.history),
     )
+
+
+def story(ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> list[str]:
+    """Return what somebody who has the three most popular items may like, as lines of text."""
+    history = ask({"history": [], "k": 3})["items"]
+    answer = ask({"history": [item["item"] for item in history], "k": 5})
+    return [
+        "Somebody who has",
+        *map(_line, history),
+        "may like",
+        *map(_line, answer["items"]),
+        f"(version {answer['model_version']}, ε = {answer['epsilon']:.3g})",
+    ]
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    name = item["title"] or item["item"]
+    return f"  {name} ({item['category']})" if item["category"] else f"  {name}"

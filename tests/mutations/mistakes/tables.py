@@ -42,7 +42,8 @@ def contributions_are_bounded_after_the_split(patch: Patch, limit: int = 6) -> N
 
     def split(prepared: Path, shares: Any, out: Path) -> dict[str, Path]:
         paths = real(prepared, shares, out)
-        for path in paths.values():
+        for folder in paths.values():
+            path = folder / "interactions.parquet"
             table = pq.read_table(path).to_pandas()
             pq.write_table(pq.read_table(path).take(table.groupby("user").head(limit).index.to_list()), path)
         return paths

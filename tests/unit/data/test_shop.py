@@ -12,12 +12,15 @@ import pytest
 from components.core import digest
 from components.core.errors import Misconfigured
 from components.core.params import Source
-from components.data.shop import VERSION, ShopOptions, simulate, truth, world
+from components.data.shop import FITTED, VERSION, ShopOptions, adverts, happen, simulate, truth, world
 from components.data.shop.tastes import draw_companions
 from components.data.sources import open_source
 
 OPTIONS = ShopOptions(users=3_000, items=500, days=90)
-FROZEN = {2: "d7c6314ab821c3eee4d9be8e16f85a244ed2365fe60054c2a4a4b32c7c5f59a1"}
+FROZEN = {
+    2: "d7c6314ab821c3eee4d9be8e16f85a244ed2365fe60054c2a4a4b32c7c5f59a1",
+    3: "8bbbe6fbb7d17f7f37f695fbc2328e2a756ad2cb5c759ca441791c1d2ad13ba5",
+}
 """What 500 users with 200 items and 60 days are by the version of the simulator: see the test that reads it."""
 
 
@@ -30,12 +33,28 @@ def test_equal_options_give_equal_events(events: pa.Table) -> None:
     assert pa.concat_tables(list(simulate(OPTIONS, world(OPTIONS)))).equals(events)
 
 
-def test_a_version_is_frozen() -> None:
-    options = ShopOptions(users=500, items=200, days=60, seed=11)
-    shop = world(options)
-    tables = [shop.catalogue.table, *simulate(options, shop)]
+SMALL = ShopOptions(users=500, items=200, days=60, seed=11)
+
+
+def _digest(*tables: pa.Table) -> str:
     cells = [[[str(cell) for cell in column.to_pylist()] for column in table.columns] for table in tables]
-    found = digest.of_json(cells)
+    return digest.of_json(cells)
+
+
+def test_what_people_do_is_what_the_fitted_version_drew_to_the_bit() -> None:
+    shop = world(SMALL)
+    (events,) = simulate(SMALL, shop)
+    seen = events.filter(pc.is_in(events["event"], pa.array(["impression", "ad_click"])))
+    done = events.filter(pc.invert(pc.is_in(events["event"], pa.array(["impression", "ad_click"]))))
+    columns = ["user", "session", "ts", "event", "item", "query", "quantity", "unit_price"]
+    assert _digest(shop.catalogue.table, done.select(columns)) == FROZEN[FITTED]
+    assert seen.num_rows
+
+
+def test_a_version_is_frozen() -> None:
+    shop = world(SMALL)
+    (happened,) = happen(SMALL, shop)
+    found = _digest(shop.catalogue.table, adverts(SMALL, shop).table, happened.events, happened.messages)
     assert found == FROZEN.get(VERSION), (
         f"The simulator's events changed, and figures were measured on version {VERSION}: take the change back, or set "
         f"VERSION in components/data/shop to {VERSION + 1} and add {VERSION + 1}: {found!r} here."
@@ -56,7 +75,7 @@ def test_every_user_buys_and_every_kind_of_event_happens(events: pa.Table) -> No
     bought = events.filter(pc.equal(events["event"], "purchase"))
     assert len(bought["user"].unique()) == OPTIONS.users
     kinds = set(events["event"].unique().to_pylist())
-    assert kinds == {"search", "view", "click", "cart", "purchase", "return"}
+    assert kinds == {"search", "view", "click", "cart", "purchase", "return", "impression", "ad_click"}
 
 
 def test_a_search_has_words_and_hides_what_it_was_after(events: pa.Table) -> None:

@@ -10,10 +10,11 @@ from components.core.service import Metric
 from components.core.service import find as service_named
 from components.evaluation import evaluate as module
 from components.evaluation.evaluate import evaluate, figures, floor_instead
+from components.evaluation.moments import MomentsPlan
 from components.privacy.ledger import Ledger
 from components.services.recommend.data import fold_in
 
-from .toy import count_of, private_rows, score, service
+from .toy import HISTOGRAM, cells, count_of, private_rows, score, service
 
 DATASET = "d" * 64
 ALMOST_SURE = 1 - 1e-9  # the noise is fresh in every run, so a test allows it six standard deviations
@@ -168,6 +169,69 @@ def test_a_settled_evaluation_neither_scores_nor_probes_again(run, toy):
     asked.clear()
     assert run(service=watched) == first
     assert asked == []
+
+
+def test_derived_figures_are_in_the_same_release_each_with_its_interval(run, toy, bundles, ledger):
+    evaluation = run(service=replace(toy, histogram=HISTOGRAM), confidence=ALMOST_SURE)
+    assert sum(entry.verb == "settle" for entry in ledger.entries()) == 1
+    draws = np.random.default_rng(5).beta(1.2, 5, size=3000)
+    for name in ("common", "deep"):
+        assert set(evaluation.metrics[name]) == {"ndcg", "hit_rate", "auc", "f1"}
+        truth = HISTOGRAM.figures(cells(bundles[name], draws, 1).mean(axis=0))
+        for metric, value in truth.items():
+            bounds = evaluation.metrics[name][metric]
+            assert 0 <= bounds.low < value < bounds.high <= 1
+            assert bounds.low < bounds.value < bounds.high
+    assert evaluation.metrics["deep"]["auc"].value > evaluation.metrics["common"]["auc"].value
+    assert run(service=replace(toy, histogram=HISTOGRAM), confidence=ALMOST_SURE) == evaluation
+
+
+def test_derived_figures_cost_nothing_more_and_the_others_a_part_of_their_precision(run, toy, ledger):
+    alone = run()
+    spent_alone = [account.spent for account in ledger.accounts()]
+    joint = run(service=replace(toy, histogram=HISTOGRAM, name="other"))
+    releases = [entry.body for entry in ledger.entries() if entry.verb == "reserve"]
+    assert len(releases) == 2
+    assert releases[0]["release"]["sensitivity"] == releases[1]["release"]["sensitivity"]
+    assert releases[0]["release"]["event"] == releases[1]["release"]["event"]
+    widths = [one.paired["floor"].high - one.paired["floor"].low for one in (alone, joint)]
+    assert 1 < widths[1] / widths[0] < 1.3
+    assert spent_alone
+
+
+def test_other_derived_figures_of_the_same_cells_are_free(run, toy, ledger):
+    run(service=replace(toy, histogram=HISTOGRAM))
+    settled = spent(ledger)
+    other = replace(HISTOGRAM, figures=lambda means: {"mass": means.sum()}, metrics=(Metric("mass"),))
+    assert run(service=replace(toy, histogram=other)).metrics["deep"]["mass"].value == pytest.approx(1, abs=0.1)
+    assert spent(ledger) == settled
+
+
+@pytest.mark.parametrize("change", [{"size": 21}, {"mass": 2.0}])
+def test_other_cells_are_another_release(run, toy, ledger, change):
+    run(service=replace(toy, histogram=HISTOGRAM))
+    settled = spent(ledger)
+    wider = replace(HISTOGRAM, of=lambda *given: np.pad(cells(*given), ((0, 0), (0, change.get("size", 20) - 20))))
+    usual = replace(wider, figures=lambda means: HISTOGRAM.figures(means[:20]), **change)
+    run(service=replace(toy, histogram=usual))
+    assert spent(ledger) == settled + 1
+
+
+def test_cells_of_other_users_or_of_another_number_are_refused(run, toy):
+    fewer = replace(HISTOGRAM, of=lambda *given: cells(*given)[1:])
+    with pytest.raises(ContractBroken, match="different users"):
+        run(service=replace(toy, histogram=fewer))
+    with pytest.raises(ContractBroken, match="number of cells"):
+        run(service=replace(toy, histogram=replace(HISTOGRAM, size=3)))
+
+
+def test_without_a_histogram_the_mechanism_and_the_plan_are_what_they_were(toy, bundles):
+    plain, counted = (module.mechanism_modules(one) for one in (toy, replace(toy, histogram=HISTOGRAM)))
+    assert counted - plain >= {"components.evaluation.histograms"}
+    assert "components.evaluation.histograms" not in plain
+    own = module.mechanism_modules(service_named("recommend"))
+    assert not {name for name in own if name.endswith((".histograms", ".cells", ".derived"))}
+    assert type(module._plan(toy, {"common": bundles["common"]}, [], 1.0, 0)) is MomentsPlan
 
 
 def test_a_count_of_another_split_is_refused(run, ledger):

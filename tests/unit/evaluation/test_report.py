@@ -8,6 +8,7 @@ from components.evaluation.gates import GATES, best_that_passes, judge
 from components.evaluation.report import gate_table, metric_table, summary
 
 from .cases import EVALUATION, GOOD, STATEMENT, floor_case, with_gain
+from .toy import HISTOGRAM
 
 PARAMS = Gates()
 
@@ -47,6 +48,14 @@ def test_metrics_stand_in_the_service_s_order_with_the_floor_first_and_probes_la
     assert [row[0] for row in table[2:]] == ["ndcg", "hit_rate", "coverage"]
     assert table[2][1:] == ["0.5000 [0.4000, 0.6000]"] * 3 + ["0.7000"]
     assert table[4][1:] == ["0.2500"] * 3 + [""]
+
+
+def test_derived_figures_stand_after_the_means_in_their_declared_order(toy, evaluation):
+    interval = Interval(value=0.7, low=0.6, high=0.8)
+    metrics = {name: {"f1": interval, "auc": interval, **found} for name, found in evaluation.metrics.items()}
+    table = rows(metric_table(replace(toy, histogram=HISTOGRAM), evaluation.model_copy(update={"metrics": metrics})))
+    assert [row[0] for row in table[2:]] == ["ndcg", "hit_rate", "auc", "f1", "coverage"]
+    assert table[4][1:] == ["0.7000 [0.6000, 0.8000]"] * 3
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pydantic import BaseModel
 
 from components.core.private import Private
 from components.core.records import Population
-from components.core.service import Metric, Service
+from components.core.service import Histogram, Metric, Service
+from components.evaluation.cells import even_edges, score_cells
+from components.evaluation.score_figures import auc, f1
 from components.privacy.ledger import Ledger
 
 
@@ -29,6 +31,24 @@ def score(bundle, rows, seed):
     """Each user's two values: their own draw, moved by the bundle's number."""
     gain = float((bundle / "number").read_text())
     return np.column_stack([np.clip(rows + gain, 0, 1), rows > 0.5])
+
+
+EDGES = even_edges(10)
+
+
+def cells(bundle, rows, seed):
+    """Each user's one impression: clicked where their draw is large, scored by it and the bundle's number."""
+    gain = float((bundle / "number").read_text())
+    wobble = np.random.default_rng(seed).normal(0, 0.2 - gain, len(rows))
+    return score_cells(np.clip(rows + wobble, 0, 1), rows > 0.25, np.arange(len(rows)), len(rows), EDGES)
+
+
+HISTOGRAM = Histogram(
+    size=20,
+    of=cells,
+    figures=lambda means: {"f1": f1(means, 3), "auc": auc(means)},
+    metrics=(Metric("auc"), Metric("f1")),
+)
 
 
 def service(**changes) -> Service:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.data.tables import EVENTS, INTERACTIONS, ITEMS
+from components.data.tables import ADS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
 
 EXPECTATIONS = Path(__file__).parents[3] / "expectations"
 NOW = datetime(2001, 1, 1, tzinfo=UTC)
@@ -26,6 +26,37 @@ def items(count: int = 5) -> pa.Table:
         for n in range(count)
     ]
     return pa.Table.from_pylist(rows, schema=ITEMS)
+
+
+def ads(count: int = 5) -> pa.Table:
+    rows = [
+        {
+            "ad": f"a{n}",
+            "item": f"i{n}",
+            "campaign": "May",
+            "placement": "home",
+            "starts": START,
+            "ends": END,
+            "bid": 20,
+        }
+        for n in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=ADS)
+
+
+def messages(count: int = 40) -> pa.Table:
+    rows = [
+        {
+            "message": f"m{n}",
+            "user": user(n % 10),
+            "ts": END - timedelta(hours=1 + n),
+            "text": f"Where is order {n}?",
+            "language": "en",
+            "intent": "order_status",
+        }
+        for n in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=MESSAGES)
 
 
 def events(count: int = 40) -> pa.Table:

@@ -13,13 +13,13 @@ import pytest
 from components.core.params import Window
 from components.quality.stage import check_raw
 
-from .tables import END, EXPECTATIONS, NOW, START, events, items, plant, write
+from .tables import END, EXPECTATIONS, NOW, START, ads, events, items, messages, plant, write
 
 BROWSER = Path("/usr/bin/chromium")
 
 
 def _site(folder: Path, table: pa.Table) -> Path:
-    raw = write(folder / "raw", events=table, items=items())
+    raw = write(folder / "raw", events=table, items=items(), ads=ads(), messages=messages())
     window = Window(start=START, end=END)
     check_raw(raw, folder / "checked", folder / "reports", EXPECTATIONS, window=window, now=NOW)
     return folder / "reports" / "raw"
@@ -33,7 +33,7 @@ def site(tmp_path: Path) -> Path:
 
 def test_the_index_links_every_page_with_its_counts(site: Path) -> None:
     index = (site / "index.html").read_text()
-    assert set(re.findall(r'href="([^"]+)"', index)) == {"items.html", "events.html"}
+    assert set(re.findall(r'href="([^"]+)"', index)) == {"items.html", "ads_table.html", "messages.html", "events.html"}
     assert "<td>40</td><td>3</td>" in index
     assert "volume" in index  # left out of a run without a previous window
 
@@ -60,9 +60,11 @@ def test_a_page_loads_nothing_and_its_policy_forbids_it(site: Path) -> None:
 def test_another_run_replaces_the_pages_of_the_one_before(tmp_path: Path) -> None:
     (_site(tmp_path, events()) / "of-an-earlier-run.html").write_text("")
     assert sorted(path.name for path in _site(tmp_path, events()).iterdir()) == [
+        "ads_table.html",
         "events.html",
         "index.html",
         "items.html",
+        "messages.html",
     ]
 
 

@@ -3,132 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from components.data.tables import EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS
+from components.data.tables import ADS, EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
 from components.quality import derived, suites
 from components.quality.check import Checked, check
 
-from .tables import END, EXPECTATIONS, NOW, START, events, interactions, items, plant, user, with_column
+from .faults import (
+    AD_ROW_FAULTS,
+    AD_TABLE_FAULTS,
+    EVENT_ROW_FAULTS,
+    EVENT_TABLE_FAULTS,
+    ITEM_ROW_FAULTS,
+    ITEM_TABLE_FAULTS,
+    MESSAGE_ROW_FAULTS,
+    MESSAGE_TABLE_FAULTS,
+    PREPARED_FAULTS,
+    RECOMMEND_FAULTS,
+    repeated,
+)
+from .tables import (
+    END,
+    EXPECTATIONS,
+    NOW,
+    START,
+    ads,
+    events,
+    interactions,
+    items,
+    messages,
+    plant,
+    with_column,
+)
 
 pytestmark = pytest.mark.slow  # a run of the checking engine for each fault
-
-Fault = Callable[[pa.Table], pa.Table]
-
-
-def _retyped(column: str, kind: pa.DataType) -> Fault:
-    return lambda table: with_column(table, column, pa.nulls(table.num_rows, kind))
-
-
-def _planted(column: str, *values: Any) -> Fault:
-    return lambda table: plant(table, column, *values)
-
-
-def _without(column: str) -> Fault:
-    return lambda table: table.drop_columns([column])
-
-
-def _empty(table: pa.Table) -> pa.Table:
-    return table.slice(0, 0)
-
-
-def _repeated(table: pa.Table, share: float = 1.0) -> pa.Table:
-    return pa.concat_tables([table, table.slice(0, round(share * table.num_rows))])
-
-
-def _about(table: pa.Table, item: str) -> pa.Table:
-    return plant(table, "item", *[item] * table.num_rows)
-
-
-EVENT_TABLE_FAULTS: dict[str, Fault] = {
-    "columns": _without("site"),
-    "user type": _retyped("user", pa.int64()),
-    "ts type": lambda table: with_column(table, "ts", table["ts"].cast(pa.timestamp("us"))),
-    "event type": _retyped("event", pa.int64()),
-    "item type": _retyped("item", pa.int64()),
-    "quantity type": _retyped("quantity", pa.float64()),
-    "unit_price type": _retyped("unit_price", pa.float64()),
-    "rating type": _retyped("rating", pa.string()),
-    "not empty": _empty,
-    "volume": lambda table: table.slice(0, 15),
-    "fresh": lambda table: plant(table, "ts", *[START] * table.num_rows),
-    "pseudonyms only": _planted("user", "C1104905"),
-    "catalogue covers events": lambda table: _about(table, "elsewhere"),
-    "few duplicates": _repeated,
-}
-EVENT_ROW_FAULTS: dict[str, Fault] = {
-    "user known": _planted("user", None),
-    "time known": _planted("ts", None),
-    "kind known": _planted("event", None),
-    "event kind": _planted("event", "teleport"),
-    "not in the future": _planted("ts", NOW + timedelta(seconds=1)),
-    "after the window's start": _planted("ts", START - timedelta(microseconds=1)),
-    "before the window's end": _planted("ts", END),
-    "item given": _planted("item", None),
-    "unknown item": _planted("item", "elsewhere"),
-    "quantity": _planted("quantity", 0),
-    "unit price": _planted("unit_price", -1),
-    "currency given": _planted("currency", None),
-    "currency code": _planted("currency", "Euro"),
-    "rating": _planted("rating", 5.5),
-}
-ITEM_TABLE_FAULTS: dict[str, Fault] = {
-    "columns": _without("brand"),
-    "item type": _retyped("item", pa.int64()),
-    "title type": _retyped("title", pa.int64()),
-    "category type": _retyped("category", pa.int64()),
-    "brand type": _retyped("brand", pa.int64()),
-    "price type": _retyped("price", pa.float64()),
-    "not empty": _empty,
-    "item unique": _planted("item", "i1"),
-}
-ITEM_ROW_FAULTS: dict[str, Fault] = {
-    "item known": _planted("item", None),
-    "item named": _planted("item", ""),
-    "category path": _planted("category", "food//tea"),
-    "price": _planted("price", -1),
-}
-PREPARED_FAULTS: dict[str, Fault] = {
-    "columns": _without("category"),
-    "user type": _retyped("user", pa.int64()),
-    "item type": _retyped("item", pa.int64()),
-    "category type": _retyped("category", pa.int64()),
-    "weight type": _retyped("weight", pa.int64()),
-    "block type": _retyped("block", pa.int64()),
-    "not empty": _empty,
-    "user known": _planted("user", None),
-    "item known": _planted("item", None),
-    "block known": _planted("block", None),
-    "pseudonyms only": _planted("user", user(0).upper() + "A"),
-    "block name": _planted("block", "2000Q5"),
-    "one row each": _repeated,
-    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
-    "weight known": _planted("weight", None),
-    "weight positive": _planted("weight", 0.0),
-    "item in catalogue": _planted("item", "elsewhere"),
-}
-RECOMMEND_FAULTS: dict[str, Fault] = {
-    "columns": _without("weight"),
-    "item in catalogue": _planted("item", "elsewhere"),
-    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
-    "users": lambda table: table.slice(0, 9),
-    "choice": lambda table: _about(table, "i1"),
-    "users with two items": lambda table: _about(table, "i1"),
-    "weight positive": _planted("weight", -1.0),
-}
 
 
 def _check_events(table: pa.Table, **changes: Any) -> Checked:
     parameters = {"now": NOW, "window_start": START, "window_end": END, "previous_events": 40, **changes}
-    return check("events", derived.of_events(table, items()), suites.load(EXPECTATIONS / "events.json"), parameters)
+    return check(
+        "events", derived.of_events(table, items(), ads()), suites.load(EXPECTATIONS / "events.json"), parameters
+    )
 
 
 def _check_items(table: pa.Table) -> Checked:
     return check("items", table, suites.load(EXPECTATIONS / "items.json"), {})
+
+
+def _check_ads(table: pa.Table) -> Checked:
+    return check("ads_table", derived.of_ads(table, items()), suites.load(EXPECTATIONS / "ads_table.json"), {})
+
+
+def _check_messages(table: pa.Table) -> Checked:
+    parameters = {"now": NOW, "window_start": START, "window_end": END}
+    return check("messages", derived.of_messages(table), suites.load(EXPECTATIONS / "messages.json"), parameters)
 
 
 def _check_prepared(table: pa.Table, suite: str = "prepared") -> Checked:
@@ -149,7 +80,7 @@ def test_a_fault_of_the_events_table_refuses_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*EVENT_ROW_FAULTS, "duplicate"])
 def test_a_fault_of_one_event_sets_that_event_aside_and_passes_the_others(name: str) -> None:
-    faulty = {**EVENT_ROW_FAULTS, "duplicate": lambda table: _repeated(table, 0.025)}[name](events())
+    faulty = {**EVENT_ROW_FAULTS, "duplicate": lambda table: repeated(table, 0.025)}[name](events())
     row = faulty.num_rows - 1 if name == "duplicate" else 0
     checked = _check_events(faulty)
     assert checked.record.passed, checked.broken
@@ -168,6 +99,41 @@ def test_a_fault_of_one_item_sets_that_item_aside(name: str) -> None:
     assert checked.reasons.to_pylist() == [name, None, None, None, None]
 
 
+@pytest.mark.parametrize("name", AD_TABLE_FAULTS)
+def test_a_fault_of_the_ads_refuses_them(name: str) -> None:
+    assert name in _check_ads(AD_TABLE_FAULTS[name](ads())).record.failed
+
+
+@pytest.mark.parametrize("name", AD_ROW_FAULTS)
+def test_a_fault_of_one_ad_sets_that_ad_aside(name: str) -> None:
+    checked = _check_ads(AD_ROW_FAULTS[name](ads()))
+    assert checked.record.passed, checked.broken
+    assert checked.reasons.to_pylist() == [name, None, None, None, None]
+
+
+@pytest.mark.parametrize("name", MESSAGE_TABLE_FAULTS)
+def test_a_fault_of_the_messages_refuses_them(name: str) -> None:
+    assert name in _check_messages(MESSAGE_TABLE_FAULTS[name](messages())).record.failed
+
+
+@pytest.mark.parametrize("name", [*MESSAGE_ROW_FAULTS, "duplicate"])
+def test_a_fault_of_one_message_sets_that_message_aside(name: str) -> None:
+    faulty = {**MESSAGE_ROW_FAULTS, "duplicate": lambda table: repeated(table, 0.025)}[name](messages())
+    row = faulty.num_rows - 1 if name == "duplicate" else 0
+    checked = _check_messages(faulty)
+    assert checked.record.passed, checked.broken
+    assert checked.reasons.to_pylist() == [name if n == row else None for n in range(faulty.num_rows)]
+
+
+def test_a_source_without_ads_and_messages_passes_and_what_it_says_of_ads_too() -> None:
+    assert _check_ads(ADS.empty_table()).record.passed
+    assert _check_messages(MESSAGES.empty_table()).record.passed
+    shown = derived.of_events(plant(events(), "ad", "elsewhere"), items(), ADS.empty_table())
+    parameters = {"now": NOW, "window_start": START, "window_end": END, "previous_events": 40}
+    checked = check("events", shown, suites.load(EXPECTATIONS / "events.json"), parameters)
+    assert checked.reasons.null_count == shown.num_rows
+
+
 @pytest.mark.parametrize("name", PREPARED_FAULTS)
 def test_a_fault_of_the_prepared_table_refuses_it(name: str) -> None:
     assert name in _check_prepared(PREPARED_FAULTS[name](interactions())).record.failed
@@ -183,6 +149,8 @@ def test_a_table_that_the_recommender_cannot_use_is_refused(name: str) -> None:
     [
         (_check_events, events),
         (_check_items, items),
+        (_check_ads, ads),
+        (_check_messages, messages),
         (_check_prepared, interactions),
         (_check_recommend, interactions),
     ],
@@ -200,6 +168,8 @@ def test_a_table_without_a_fault_passes_whole(
     [
         ("events", {*EVENT_TABLE_FAULTS, *EVENT_ROW_FAULTS, "duplicate"}),
         ("items", {*ITEM_TABLE_FAULTS, *ITEM_ROW_FAULTS}),
+        ("ads_table", {*AD_TABLE_FAULTS, *AD_ROW_FAULTS}),
+        ("messages", {*MESSAGE_TABLE_FAULTS, *MESSAGE_ROW_FAULTS, "duplicate"}),
         ("prepared", {*PREPARED_FAULTS}),
         ("recommend", {*RECOMMEND_FAULTS}),
     ],
@@ -210,13 +180,24 @@ def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> 
 
 @pytest.mark.parametrize(
     ("suite", "schema"),
-    [("events", EVENTS), ("items", ITEMS), ("prepared", INTERACTIONS), ("recommend", INTERACTIONS)],
+    [
+        ("events", EVENTS),
+        ("items", ITEMS),
+        ("ads_table", ADS),
+        ("messages", MESSAGES),
+        ("prepared", INTERACTIONS),
+        ("recommend", INTERACTIONS),
+    ],
 )
 def test_every_suite_speaks_of_columns_that_exist(suite: str, schema: pa.Schema) -> None:
     known = {*schema.names, *derived.DERIVED.get(suite, derived.DERIVED["prepared"])}
     for expected in suites.load(EXPECTATIONS / f"{suite}.json").expectations:
         kwargs = expected.kwargs
-        named = {kwargs.get("column"), *kwargs.get("column_list", ()), *kwargs.get("column_set", ())} - {None}
+        named = {
+            *map(kwargs.get, ("column", "column_A", "column_B")),
+            *kwargs.get("column_list", ()),
+            *kwargs.get("column_set", ()),
+        } - {None}
         condition = kwargs.get("row_condition", {}).get("column", {}).get("name")
         assert named | ({condition} - {None}) <= known, expected.name
 

@@ -16,16 +16,17 @@ from components.core.params import Window
 from components.core.records import DataCheck
 from components.data.tables import QUARANTINE
 from components.quality import quarantine, suites
-from components.quality.stage import check_prepared, check_raw
+from components.quality.stage import RAW, SUITES, check_prepared, check_raw
 
-from .tables import END, EXPECTATIONS, NOW, START, events, interactions, items, plant, write
+from .tables import END, EXPECTATIONS, NOW, START, ads, events, interactions, items, messages, plant, write
 from .test_faults import EVENT_TABLE_FAULTS
 
 pytestmark = pytest.mark.slow  # a run of the checking engine for each
 
 
 def _raw(folder: Path, table: pa.Table, catalogue: pa.Table | None = None, **changes: Any) -> tuple[DataCheck, ...]:
-    raw = write(folder / "raw", events=table, items=items() if catalogue is None else catalogue)
+    public = {"items": items() if catalogue is None else catalogue, "ads": ads()}
+    raw = write(folder / "raw", events=table, messages=messages(), **public)
     options = {"window": Window(start=START, end=END), "now": NOW, **changes}
     return check_raw(raw, folder / "checked", folder / "reports", EXPECTATIONS, **options)
 
@@ -43,11 +44,12 @@ def test_a_clean_window_passes_whole_and_leaves_its_evidence(tmp_path: Path) -> 
     checked = tmp_path / "checked"
     assert pq.read_table(checked / "events.parquet").equals(events())
     assert pq.read_table(checked / "items.parquet").equals(items())
+    assert pq.read_table(checked / "ads.parquet").equals(ads())
+    assert pq.read_table(checked / "messages.parquet").equals(messages())
     assert quarantine.counts(checked / "quarantine.parquet") == {}
-    assert records == tuple(DataCheck.read(checked / f"{name}-check.json") for name in ("events", "items"))
-    assert [record.suite for record in records] == [
-        suites.load(EXPECTATIONS / f"{name}.json").digest for name in ("events", "items")
-    ]
+    assert records == tuple(DataCheck.read(checked / f"{name}-check.json") for name in RAW)
+    paths = [EXPECTATIONS / f"{SUITES.get(name, name)}.json" for name in RAW]
+    assert [record.suite for record in records] == [suites.load(path).digest for path in paths]
 
 
 def test_a_faulty_row_goes_to_quarantine_with_its_reason_and_the_rest_passes(tmp_path: Path) -> None:
@@ -65,7 +67,12 @@ def test_a_faulty_row_goes_to_quarantine_with_its_reason_and_the_rest_passes(tmp
 def test_an_event_about_an_item_that_went_to_quarantine_is_about_an_unknown_item(tmp_path: Path) -> None:
     few_of_i0 = plant(events(), "item", *[f"i{1 + n % 4}" for n in range(38)])
     _raw(tmp_path, plant(few_of_i0, "item", "i0"), plant(items(), "price", -1))
-    assert quarantine.counts(tmp_path / "checked" / "quarantine.parquet") == {"price": 1, "unknown item": 1}
+    aside = pq.read_table(tmp_path / "checked" / "quarantine.parquet").select(["reason", "position"]).to_pylist()
+    assert [(row["reason"], row["position"]) for row in aside] == [
+        ("price", "items:0"),
+        ("unknown item", "ads:0"),
+        ("unknown item", "events:0"),
+    ]
 
 
 def test_a_broken_table_of_a_public_source_is_refused_in_one_sentence_with_its_figures(tmp_path: Path) -> None:
@@ -133,7 +140,7 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_window_without_zone_is_read_as_utc(tmp_path: Path) -> None:
     naive = Window(start=START.replace(tzinfo=None), end=END.replace(tzinfo=None))
-    assert _raw(tmp_path, events(), window=naive)[0].passed
+    assert all(record.passed for record in _raw(tmp_path, events(), window=naive))
 
 
 def test_the_evidence_holds_no_figure_of_the_rows(tmp_path: Path) -> None:
@@ -145,7 +152,7 @@ def test_the_evidence_holds_no_figure_of_the_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"PAR1 cut in the middle"])
 def test_a_missing_or_cut_table_is_refused_by_its_path(tmp_path: Path, content: bytes | None) -> None:
-    raw = write(tmp_path / "raw", items=items())
+    raw = write(tmp_path / "raw", items=items(), ads=ads(), messages=messages())
     if content is not None:
         (raw / "events.parquet").write_bytes(content)
     with pytest.raises(ContractBroken, match=r"events\.parquet is (missing|not a whole Parquet file)"):

@@ -103,20 +103,20 @@ def test_a_champion_promoted_after_the_start_is_followed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("body", "field", "sentence"),
     [
-        ({"history": ["tea"], "K": 3}, "K", "The field K is unknown; remove it, or see /openapi.json"),
+        ({"history": ["tea"], "K": 3}, None, "There is an unknown field; remove it, those there are: history, k."),
         ({"history": ["tea"], "k": 101}, "k", "The field k is 101; input should be less than or equal to 100."),
         ({"history": ["tea"], "k": 0}, "k", "The field k is 0; input should be greater than or equal to 1."),
         ({"history": ["x"] * 1001}, "history", "The field history has 1001 entries; send at most 1000."),
         ({"history": []}, "history", "The field history is not valid; list should have at least 1 item"),
-        ({"history": ["tea", 7]}, "history.1", "The field history.1 is 7; input should be a valid string."),
+        ({"history": ["tea", 7]}, "history.1", "The field history.1 is not valid; input should be a valid string."),
         ({"k": 3}, "history", "The field history is missing; add it."),
     ],
 )
 def test_a_request_of_the_wrong_shape_is_one_clear_sentence(
-    client: Client, body: dict[str, object], field: str, sentence: str
+    client: Client, body: dict[str, object], field: str | None, sentence: str
 ) -> None:
     problem = _problem(client.post("/v1/toy", json=body), 422)
-    assert problem["field"] == field
+    assert problem.get("field") == field
     assert problem["detail"].startswith(sentence)
 
 

@@ -45,14 +45,18 @@ def test_recommend_stays_within_a_category(client: Client) -> None:
     assert [item["item"] for item in body["items"]] == ["milk", "rice"]
 
 
-@pytest.mark.parametrize(
-    "request_body", [{"history": ["x"] * 1001}, {"k": 101}, {"k": 0}, {"histroy": ["tea"]}, {"history": "tea"}]
-)
+@pytest.mark.parametrize("request_body", [{"history": ["x"] * 1001}, {"k": 101}, {"k": 0}, {"history": "tea"}])
 def test_recommend_refuses_what_is_out_of_bounds_by_name(client: Client, request_body: dict[str, object]) -> None:
     answer = client.post("/v1/recommend", json=request_body)
     assert answer.status_code == 422
     assert answer.json()["field"] in request_body
     assert answer.json()["field"] in answer.json()["detail"]
+
+
+def test_a_misspelt_field_of_recommend_is_told_the_names_there_are(client: Client) -> None:
+    answer = client.post("/v1/recommend", json={"histroy": ["tea"]})
+    assert answer.status_code == 422
+    assert "those there are: history, k" in answer.json()["detail"]
 
 
 def test_the_documented_example_of_recommend_works(client: Client) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.data.tables import EVENTS, ITEMS
+from components.data.tables import ADS, EVENTS, ITEMS, MESSAGES
 from components.stages.run import Run
 
 CHECKOUT = Path(__file__).parents[3]
@@ -32,6 +32,8 @@ def raw_tables(run: Run, events: int, start: datetime) -> None:
     items = [{"item": f"I{item}", "title": f"Item {item}", "category": f"G{item % 3}"} for item in range(7)]
     pq.write_table(pa.Table.from_pylist(happened, EVENTS), folder / "events.parquet")
     pq.write_table(pa.Table.from_pylist(items, ITEMS), folder / "items.parquet")
+    pq.write_table(ADS.empty_table(), folder / "ads.parquet")
+    pq.write_table(MESSAGES.empty_table(), folder / "messages.parquet")
     (folder / "counts.json").write_text(json.dumps({"events": events}))
     suites = run.root / "expectations"
     suites.mkdir(exist_ok=True)

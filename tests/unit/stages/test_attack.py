@@ -65,8 +65,8 @@ def subject(run: Run, noise_multiplier: float = 3.0) -> stage.Subject:
     """A Gram matrix that was trained on the train split with this noise."""
     params = run.service("recommend")[1]
     split = run.data / "split"
-    rows = SERVICE.rows(split / "train.parquet", split / "items.parquet", params)
-    catalogue = SERVICE.catalogue(split / "items.parquet", params)
+    rows = SERVICE.rows(split / "train", split / "public", params)
+    catalogue = SERVICE.catalogue(split / "public", params)
     plans, floor = {}, None
     for name in ("popularity", "gram"):
         mechanism = SERVICE.candidates[name]

@@ -67,7 +67,7 @@ def test_delta_follows_from_the_lower_bound_of_the_count_and_is_never_above_its_
         return Population(split="train", noised=0.0, lower_bound=lower_bound, release="r", ledger="l")
 
     monkeypatch.setattr(mechanisms, "population", noised)
-    count, found = counted(divided, "train")
+    count, found = counted(divided, "train", "toy")
     assert count.lower_bound == lower_bound
     assert found == pytest.approx(delta)
 
@@ -86,7 +86,7 @@ def test_an_evaluation_and_its_count_cost_at_most_epsilon_whatever_delta_came_ou
 
 
 def test_the_count_is_near_the_number_of_users_and_below_it_at_the_bound(divided: Run) -> None:
-    found = {which: counted(divided, which)[0] for which in SPLITS}
+    found = {which: counted(divided, which, "toy")[0] for which in SPLITS}
     assert sum(count.noised for count in found.values()) == pytest.approx(USERS, abs=300)
     assert all(count.lower_bound < max(count.noised, 2) for count in found.values())
 

@@ -49,8 +49,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counting(source: Any, **options: Any) -> Any:
         path = Path(source)
-        if path.parent.name == "split" and path.stem != "items":
-            found[path.stem] += 1
+        if path.parent.parent.name == "split" and path.parent.name != "public":
+            found[path.parent.name] += 1
         return read(source, **options)
 
     monkeypatch.setattr(pq, "read_table", counting)
@@ -82,7 +82,7 @@ def test_audit_and_gate_read_what_is_released_and_what_is_simulated_and_charge_n
     evaluate(divided, "toy")
     head = divided.ledger().head
     for which in ("train", "validation", "test"):
-        (divided.data / "split" / f"{which}.parquet").unlink()
+        (divided.data / "split" / which / "interactions.parquet").unlink()
     audit(divided, "toy")
     gates.gate(divided, "toy")
     assert divided.ledger().head == head
@@ -96,7 +96,7 @@ def test_canaries_take_part_and_cost_nothing(divided: Run) -> None:
     with_them, without = releases[:3], releases[3:]
     assert [one.event for one in with_them] == [one.event for one in without]
     assert [one.sensitivity for one in with_them] == [one.sensitivity for one in without]
-    users = counted(divided, "train")[0].noised
+    users = counted(divided, "train", "toy")[0].noised
     assert users == pytest.approx(0.8 * USERS, abs=150)  # they are none of those that are counted
 
 
@@ -166,7 +166,7 @@ def test_a_trial_that_is_none_is_one_sentence_and_nothing_is_spent(
     run = but(divided, training={"trials": {"toy": trials}})
     with pytest.raises(Misconfigured, match=sentence):
         train(run, "toy")
-    assert [entry.verb for entry in run.ledger().entries()] == ["genesis"]
+    assert [entry.verb for entry in run.ledger().entries()] == ["genesis", "read"]
 
 
 def test_a_service_without_a_tuning_is_the_service_itself(divided: Run) -> None:

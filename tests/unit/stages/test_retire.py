@@ -58,7 +58,7 @@ def spend(run: Run, block: str, share: float, which: str = "train") -> None:
 
 def blocks_in(run: Run) -> set[str]:
     names = ("train", "validation", "test")
-    tables = [pq.read_table(run.data / "split" / f"{name}.parquet", columns=["block"]) for name in names]
+    tables = [pq.read_table(run.data / "split" / name / "interactions.parquet", columns=["block"]) for name in names]
     return {block for table in tables for block in table["block"].unique().to_pylist()}
 
 
@@ -126,7 +126,7 @@ def test_the_account_over_a_lifetime_never_retires_a_block_and_lets_no_training_
     spend(capped, "2023Q4", 0.9999)
     assert split(capped).blocks == QUARTERS
     with pytest.raises(BudgetExhausted, match="does not fit into the account lifetime/train"):
-        counted(capped, "train")
+        counted(capped, "train", "toy")
 
 
 @pytest.mark.parametrize("which", ["train", "test"])
@@ -139,7 +139,7 @@ def test_rows_of_a_spent_block_are_left_out_and_the_count_charges_the_fresh_one_
     assert dataset.blocks == dataset_of(prepared).blocks == ("2024Q2",)
     assert blocks_in(prepared) == {"2024Q2"}
     before = prepared.ledger().accounts()
-    counted(prepared, "train")
+    counted(prepared, "train", "toy")
     charged = {account.block: account.rdp_spent for account in prepared.ledger().accounts() if account.split == "train"}
     assert charged["2024Q2"] > 0
     assert charged.get("2024Q1", 0) == sum(one.rdp_spent for one in before if one.split == "train")
@@ -148,7 +148,7 @@ def test_rows_of_a_spent_block_are_left_out_and_the_count_charges_the_fresh_one_
 def test_a_training_on_several_blocks_charges_each(prepared: Run) -> None:
     window(prepared, *QUARTERS)
     split(prepared)
-    counted(prepared, "train")
+    counted(prepared, "train", "toy")
     charged = {account.block: account.rdp_spent for account in prepared.ledger().accounts()}
     assert set(charged) == set(QUARTERS)
     assert charged["2024Q1"] == charged["2024Q2"] > 0

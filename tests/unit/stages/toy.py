@@ -75,9 +75,9 @@ class Toy:
         return plan.event
 
 
-def rows(split: Path, items: Path, params: ToyParams) -> np.ndarray:
+def rows(split: Path, public: Path, params: ToyParams) -> np.ndarray:
     """A one for each user."""
-    return np.ones(len(pq.read_table(split, columns=["user"])["user"].unique()))
+    return np.ones(len(pq.read_table(split / "interactions.parquet", columns=["user"])["user"].unique()))
 
 
 def score(bundle: Path, values: np.ndarray, seed: int) -> np.ndarray:
