@@ -10,9 +10,7 @@ import click
 
 @click.command()
 @click.option("--source", help="A source of params.yaml; by default the one that it chooses.")
-@click.option(
-    "--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write one page here."
-)
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write one page here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 def report(source: str | None, page: Path | None, as_json: bool) -> None:
     """Show all services of a source: quality against floor and ceiling, ε, verdicts, and what is left of the budget."""

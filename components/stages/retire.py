@@ -43,13 +43,14 @@ def _next_training(run: Run) -> Training:
     """Return what the next training of every service charges, as `jali ledger plan` tells it.
 
     All services train on one dataset: a block with room for one of them alone would keep the others from training.
-    Users are counted once for all of them.
+    Users are counted once for all that read the same tables.
     """
     from components.stages.planned import Users, counted_before, planned
 
     least = round(1 / (10 * run.params.training.max_delta))  # of so many, δ is the largest there is
     known = {name: counted_before(run, name) or Users.guessed(run, least) for name in run.params.services}
     trainings = [planned(run, name, users) for name, users in known.items()]
-    counts = [step for step in trainings[0] if step.purpose == "count"]
+    readers = {tuple(sorted(run.service(name)[0].private)): steps for name, steps in zip(known, trainings, strict=True)}
+    counts = [step for steps in readers.values() for step in steps if step.purpose == "count"]
     others = [step for steps in trainings for step in steps if step.purpose != "count"]
     return {split: [step.event for step in (*counts, *others) if step.split == split] for split in SPLITS}

@@ -43,7 +43,7 @@ def counted(run: Run, which: str, name: str) -> tuple[Population, float]:
     from components.privacy.adaptive import stated_delta
     from components.privacy.mechanisms import population
 
-    reads = run.service(name)[0].private
+    reads = sorted(run.service(name)[0].private)
     users = _tables(run, reads)[which].map(lambda folder: _users(folder, reads), name="distinct users")
     count = population(run.ledger(), users, count_event(run).noise_multiplier)
     return count, stated_delta(count.lower_bound, run.params.training.max_delta)
