@@ -110,9 +110,9 @@ def test_the_data_of_a_version_comes_back_bit_for_bit(machine: Checkout, promote
     split = machine.root / "var" / "workspaces" / "shop" / "data" / "split"
     machine.jali("data", "get", "1")
     back = machine.root / "var" / "restored" / "recommend-1" / "data" / "split"
-    names = sorted(path.name for path in split.iterdir())
-    assert "train" in names
-    assert sorted(path.name for path in back.iterdir()) == names
+    names = sorted(str(path.relative_to(split)) for path in split.rglob("*") if path.is_file())
+    assert "train/interactions.parquet" in names
+    assert sorted(str(path.relative_to(back)) for path in back.rglob("*") if path.is_file()) == names
     assert all((back / name).read_bytes() == (split / name).read_bytes() for name in names)
 
 
