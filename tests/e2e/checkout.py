@@ -45,8 +45,13 @@ class Checkout:
     environment: Mapping[str, str]
 
     @classmethod
-    def make(cls, folder: Path) -> Checkout:
-        """Copy what git would clone of this checkout into `folder`, with the small shop in its `params.yaml`."""
+    def make(cls, folder: Path, *, ledger_url: str | None = None) -> Checkout:
+        """Copy what git would clone of this checkout into `folder`, with the small shop in its `params.yaml`.
+
+        Args:
+            folder: where the checkout and its home will lie.
+            ledger_url: where the ledger lies; by default in the home.
+        """
         root = folder / "checkout"
         listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
@@ -60,6 +65,7 @@ class Checkout:
         own = {f"JALI_{name}_PORT": str(port) for name, port in ports.items()}
         own |= {"JALI_ROOT": str(root), "JALI_HOME": str(folder / "home"), "PYTHONPATH": str(root)}
         own |= {"JALI_IDENTITIES": str(folder / "identities.yaml")}
+        own |= {"JALI_LEDGER_URL": ledger_url} if ledger_url else {}
         return cls(root, {**inherited, **own})
 
     @property
