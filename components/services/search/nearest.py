@@ -28,7 +28,7 @@ class Nearest:
     """
 
     def __init__(
-        self, vectors: npt.NDArray[np.floating[Any]], index: npt.NDArray[np.uint8] | None = None, *, effort: int = 400
+        self, vectors: npt.NDArray[np.floating[Any]], index: npt.NDArray[np.uint8] | None = None, *, effort: int = 800
     ) -> None:
         self.vectors = vectors
         self._index: Any = None
