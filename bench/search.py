@@ -1,6 +1,6 @@
 """How well the shop's search finds, and how fast: against its floor, its ceiling, and what a shop would use instead.
 
-    python -m bench.search nearest --data PATH     # the approximate index, on a million perturbed encodings
+python -m bench.search nearest --data PATH     # the approximate index, on a million perturbed encodings
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from components.services.search.params import FusionParams, SearchParams
 
 CONFIG, WEIGHTS, ITEMS = "config.json", "weights.safetensors", "items.parquet"
 
-Arrays = Mapping[str, npt.NDArray[np.generic]]
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class Popular(BaseModel):
@@ -85,10 +85,10 @@ def encoded(catalogue: Catalogue, params: SearchParams, known: Bundle | None = N
         vectors[place] = had[digests[place].tobytes()]
     if missing:
         vectors[missing] = model.encode([catalogue.texts[place] for place in missing])
-    arrays = {"digests": digests, "vectors": vectors}
+    arrays: dict[str, npt.NDArray[Any]] = {"digests": digests, "vectors": vectors}
     if len(catalogue) > params.approximate_above:
         unchanged = known is not None and not missing and "index" in known.arrays and len(had) == len(catalogue)
-        arrays["index"] = known.arrays["index"] if known and unchanged else made(vectors)  # type: ignore[assignment]
+        arrays["index"] = known.arrays["index"] if known and unchanged else made(vectors)
     return arrays, model.digest
 
 
@@ -136,7 +136,7 @@ def read_floor(folder: Path | None) -> Bundle:
     return read_bundle(folder)
 
 
-def _vectors_by_digest(bundle: Bundle) -> dict[bytes, npt.NDArray[np.generic]]:
+def _vectors_by_digest(bundle: Bundle) -> dict[bytes, npt.NDArray[Any]]:
     pairs = zip(bundle.arrays["digests"], bundle.arrays["vectors"], strict=True)
     return {digest.tobytes(): vector for digest, vector in pairs}
 

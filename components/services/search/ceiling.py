@@ -16,7 +16,9 @@ def ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: SearchParams)
     added = fused.parts(train, listed, Retrieval(bare), params.max_phrases_per_user)
     floor = fused.with_popularity(bare, added.sum(axis=0), listed, 0.0)
     learnt, _ = reranker.train(train, floor, params, plan=None)
-    means = {name: lines(Engine(bundle), test).mean(axis=0) for name, bundle in (("fused", floor), ("reranker", learnt))}
+    means = {
+        name: lines(Engine(bundle), test).mean(axis=0) for name, bundle in (("fused", floor), ("reranker", learnt))
+    }
     return {
         name: {metric.name: float(value) for metric, value in zip(METRICS, values, strict=True)}
         for name, values in means.items()

@@ -64,7 +64,7 @@ class Catalogue:
         return [_text(title or item, category, brand) for item, title, category, brand in parts]
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return len(self.items)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Kinds:
-    """The kinds that items are of, as numbers `(kinds, items)`: category, department, brand, and brand in a category."""
+    """Kinds of items, as numbers `(kinds, items)`: category, department, brand, and brand in a category."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         departments = [category.partition("/")[0] for category in catalogue.categories]

@@ -63,7 +63,7 @@ def parts(rows: Rows, listed: list[str], engine: Retrieval, most: int) -> sparse
 
 
 def shares(noised: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.float64]:
-    """Return positive shares of sum 1 from noised popularity; what the noise hides is held to be small, in its order."""
+    """Return positive shares of sum 1 from noised popularity; what the noise hides is small, in its order."""
     least = max(sigma, 0.5)
     positive = np.where(noised > least, noised, least * np.exp(np.clip(noised / least - 1, -20, 0)))
     return np.asarray(positive / positive.sum())

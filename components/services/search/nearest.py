@@ -1,4 +1,4 @@
-"""The items nearest in meaning: exactly, or by an approximate index (HNSW, Malkov and Yashunin 2020) where they are many.
+"""The items nearest in meaning: exactly, or by an approximate index (HNSW, Malkov and Yashunin 2020) where many.
 
 The index holds vectors in eight bits a number; what it finds, more than is asked for, is ordered again by the vectors
 themselves.
@@ -73,7 +73,7 @@ def made(vectors: npt.NDArray[np.floating[Any]], *, threads: int = 0) -> npt.NDA
     for start in range(0, len(vectors), 1 << 16):
         part = vectors[start : start + (1 << 16)]
         index.add(np.arange(start, start + len(part)), _eight_bits(part), threads=threads)
-    return np.frombuffer(bytes(index.save()), dtype=np.uint8)
+    return np.frombuffer(bytes(index.save() or b""), dtype=np.uint8)
 
 
 def _eight_bits(vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int8]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +27,12 @@ def phrases_of(catalogue: Catalogue, most: int) -> list[str]:
     counted: Counter[str] = Counter()
     for title, category in zip(catalogue.titles, catalogue.categories, strict=True):
         spelt = words(title or "")
-        own = set(spelt) | {" ".join(pair) for pair in zip(spelt, spelt[1:], strict=False)}
+        own = set(spelt) | {" ".join(pair) for pair in pairwise(spelt)}
         counted.update(own | {" ".join(words(level)) for level in category.split("/")} - {""})
     return sorted(counted, key=lambda phrase: (-counted[phrase], phrase))[:most]
 
 
-def asked(
-    searches: Sequence[Search], known: dict[str, int], spelt: Callable[[str], list[str]], most: int
-) -> list[int]:
+def asked(searches: Sequence[Search], known: dict[str, int], spelt: Callable[[str], list[str]], most: int) -> list[int]:
     """Return the phrases, at most `most`, that a user's latest searches say, as places."""
     found: dict[int, None] = {}
     for search in reversed(searches):

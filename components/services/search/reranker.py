@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -71,7 +71,7 @@ def matrix(rows: Rows, floor: Bundle, params: SearchParams) -> Floats:
                 weight = min(max(shown, 1) ** chosen.propensity, chosen.most_weight)
                 answer[row, number, : len(seen), SIZE] += weight * (candidates.items[: len(seen)] == place[item])
         answer[row, ..., SIZE] /= max(float(answer[row, ..., SIZE].sum()), 1e-9)
-    return answer.reshape(len(rows), -1)
+    return answer.reshape(len(rows), int(np.prod(shape[1:])))
 
 
 def train(
@@ -101,7 +101,7 @@ def train(
         candidates=chosen.candidates,
         learning_rate=chosen.learning_rate,
     )
-    schedule = {} if plan else {"steps": chosen.ceiling_steps, "batch_size": chosen.expected_batch_size}
+    schedule: dict[str, Any] = {} if plan else {"steps": chosen.ceiling_steps, "batch_size": chosen.expected_batch_size}
     fitted = fit(
         module,
         matrix(rows, floor, params),
