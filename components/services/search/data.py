@@ -136,6 +136,7 @@ def read_rows(activity: Path, catalogue: Catalogue, params: SearchParams) -> Row
     the table does not matter. Items that the catalogue does not list are left out.
     """
     table = pq.read_table(activity, columns=list(_READ))
+    appearing = table["user"].unique().to_pylist()  # users stand in this order, so that one more moves nobody
     kept = pc.or_(pc.equal(table["event"], "search"), pc.is_in(table["event"], value_set=pa.array(_TAKEN)))
     table = table.filter(kept).sort_by([(name, "ascending") for name in _READ])
     listed = pa.array(catalogue.items, pa.string())
@@ -143,13 +144,9 @@ def read_rows(activity: Path, catalogue: Catalogue, params: SearchParams) -> Row
     at = pc.divide(table["ts"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()), 1_000_000).to_pylist()
     columns = [table[name].to_pylist() for name in ("user", "event", "session", "query", "position")]
     events = zip(columns[0], at, columns[1], columns[2], place, columns[3], columns[4], strict=True)
-    users, items = [], []
-    for _, own in groupby(events, key=operator.itemgetter(0)):
-        searches, taken = _row(list(own), params)
-        if searches:
-            users.append(searches)
-            items.append(taken)
-    return Rows(tuple(users), tuple(items), catalogue)
+    made = {user: _row(list(own), params) for user, own in groupby(events, key=operator.itemgetter(0))}
+    kept_users = [user for user in appearing if user in made and made[user][0]]
+    return Rows(tuple(made[user][0] for user in kept_users), tuple(made[user][1] for user in kept_users), catalogue)
 
 
 def pick(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:
