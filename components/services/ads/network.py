@@ -1,0 +1,192 @@
+"""A small click network that starts from the released rates, by user-level DP-SGD."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from components.core import digest
+from components.core.files import write_bytes
+from components.core.params import PerformanceFlags
+from components.core.progress import Progress, no_progress
+from components.privacy.canaries import Canaries
+from components.privacy.plan import PrivacyPlan
+from components.privacy.release import Event, SampledGaussian
+from components.services.ads.bundle import Arrays, Bundle, Config, read_floor, write_bundle
+from components.services.ads.data import Catalogue, Matrix, Rows
+from components.services.ads.features import POSITIONS, space
+from components.services.ads.params import AdsParams, NetworkParams
+from components.services.ads.scoring import prior
+
+if TYPE_CHECKING:
+    from components.services.ads.model import Network as Module
+    from components.training.fit import Fitted
+
+_INITIAL_SEED = 20160915  # any fixed number: the start of the weights is public
+
+
+class NetworkPlan(BaseModel):
+    """Everything that shapes the network's training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    privacy: PrivacyPlan
+    params: NetworkParams
+    floor: str
+    """Digest of the floor's bundle, whose rates it starts from."""
+
+    @property
+    def event(self) -> SampledGaussian:
+        """What the accountants compose."""
+        return self.privacy.event
+
+    @property
+    def sensitivity(self) -> float:
+        """L2 distance by which one user can move the un-noised sum of a step."""
+        return self.privacy.sensitivity
+
+
+def module(floor: Bundle, params: NetworkParams) -> Module:
+    """Return the untrained network."""
+    import torch
+
+    from components.services.ads.model import Network as Module
+
+    found = space(floor.catalogue)
+    ads = np.arange(1 + len(floor.catalogue))
+    start = prior(floor, np.repeat(ads, POSITIONS), np.tile(np.arange(POSITIONS), len(ads)))
+    return Module(
+        torch.from_numpy(found.of_ad),
+        torch.from_numpy(found.starts[5:]),
+        found.size,
+        torch.from_numpy(start.reshape(len(ads), POSITIONS).astype(np.float32)),
+        width=params.width,
+        hidden=params.hidden,
+        learning_rate=params.learning_rate,
+        seed=_INITIAL_SEED,
+    )
+
+
+def train(
+    matrix: Matrix,
+    floor: Bundle,
+    params: NetworkParams,
+    *,
+    plan: PrivacyPlan | None,
+    intend: Callable[[int], None] | None = None,
+    checkpoints: Path | None = None,
+    canaries: Canaries | None = None,
+    flags: PerformanceFlags | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Bundle, Fitted]:
+    """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling.
+
+    `matrix` must count by the catalogue of `floor`.
+    """
+    from components.training.fit import fit
+
+    trained = module(floor, params)
+    schedule = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
+    fitted = fit(
+        trained,
+        matrix,
+        plan=plan,
+        intend=intend,
+        checkpoints=checkpoints,
+        canaries=canaries,
+        flags=flags,
+        progress=progress,
+        **schedule,
+    )
+    weights: Arrays = {name: tensor.detach().cpu().numpy() for name, tensor in trained.state_dict().items()}
+    config = Config(kind="network", frequency_cap=floor.config.frequency_cap)
+    return Bundle(config, {**floor.arrays, **weights}, floor.catalogue), fitted
+
+
+class Network:
+    """The candidate, see the module."""
+
+    name = "network"
+    personal = True
+    share = 0.7
+    modules = (
+        __name__,
+        "components.services.ads.data",
+        "components.services.ads.features",
+        "components.services.ads.scoring",
+        "components.services.ads.bundle",
+        "components.services.ads.model",
+        "components.training.fit",
+        "components.training.ranks",
+        "components.training.watched",
+        "components.training.batches",
+        "components.training.checkpoint",
+        "components.privacy.canaries",
+        "components.privacy.engine",
+        "components.privacy.clipping.book_keeping",
+        "components.privacy.clipping.by_opacus",
+        "components.privacy.clipping.calls",
+        "components.privacy.clipping.layers",
+        "components.privacy.clipping.linear",
+        "components.privacy.clipping.lookups",
+        "components.privacy.clipping.sums",
+        "components.privacy.randomness",
+        "components.privacy.rows",
+    )
+
+    def plan(self, *, mu: float, delta: float, population: int, params: AdsParams, floor: Path | None) -> NetworkPlan:
+        """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
+        chosen = params.network
+        return NetworkPlan(
+            privacy=PrivacyPlan.calibrate(
+                mu=mu,
+                delta=delta,
+                population=population,
+                expected_batch_size=chosen.expected_batch_size,
+                steps=chosen.steps,
+                max_grad_norm=chosen.max_grad_norm,
+            ),
+            params=chosen,
+            floor=digest.of_path(floor) if floor else "",
+        )
+
+    def at_noise(self, plan: NetworkPlan, noise_multiplier: float) -> NetworkPlan:
+        """Return the same plan with another noise."""
+        privacy = plan.privacy.model_copy(update={"noise_multiplier": noise_multiplier})
+        return plan.model_copy(update={"privacy": privacy})
+
+    def fit(
+        self,
+        rows: Rows,
+        plan: NetworkPlan,
+        catalogue: Catalogue,
+        *,
+        floor: Path | None,
+        intend: Callable[[int], None],
+        out: Path,
+        telemetry: Path | None = None,
+        canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
+        progress: Progress = no_progress,
+    ) -> Event:
+        """Train under the plan and write the bundle."""
+        bundle, fitted = train(
+            rows.matrix,
+            read_floor(floor),
+            plan.params,
+            plan=plan.privacy,
+            intend=intend,
+            checkpoints=telemetry and telemetry / "checkpoints",
+            canaries=canaries,
+            flags=flags,
+            progress=progress,
+        )
+        if telemetry is not None:
+            write_bytes(telemetry / "loss.json", json.dumps(fitted.losses).encode())
+        write_bundle(out, bundle)
+        return plan.event.model_copy(update={"steps": fitted.steps})

@@ -1,0 +1,209 @@
+"""The personal re-ranker: a linear model of query and history by user-level DP-SGD, from clicks.
+
+Position bias: what stood high is clicked more, whatever it is. The place at which a click was shown is never a feature,
+so that it cannot be learnt nor asked for at serving; a click at a low place, which fewer look at, counts more, by its
+inverse propensity place^η (Joachims, Swaminathan and Schnabel 2017) up to a bound, within the row's one vote. η is a
+public parameter; 0 leaves clicks as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from components.core import digest
+from components.core.files import write_bytes
+from components.core.params import PerformanceFlags
+from components.core.progress import Progress, no_progress
+from components.privacy.canaries import Canaries
+from components.privacy.plan import PrivacyPlan
+from components.privacy.release import Event, SampledGaussian
+from components.services.search.bundle import Bundle, read_floor, write_bundle
+from components.services.search.data import Catalogue, Rows
+from components.services.search.features import SIZE, START, Floats, Kinds, features, found_by_query, places
+from components.services.search.params import RerankerParams, SearchParams
+from components.services.search.retrieval import Retrieval
+
+if TYPE_CHECKING:
+    from components.training.fit import Fitted
+
+
+class RerankerPlan(BaseModel):
+    """Everything that shapes the re-ranker's training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    privacy: PrivacyPlan
+    params: SearchParams
+    floor: str
+    """Digest of the floor's bundle, whose list is ordered again."""
+
+    @property
+    def event(self) -> SampledGaussian:
+        """What the accountants compose."""
+        return self.privacy.event
+
+    @property
+    def sensitivity(self) -> float:
+        """L2 distance by which one user can move the un-noised sum of a step."""
+        return self.privacy.sensitivity
+
+
+def matrix(rows: Rows, floor: Bundle, params: SearchParams) -> Floats:
+    """Return what the model reads, `(users, searches · candidates · (SIZE + 2))`: each row of that user alone."""
+    engine, chosen = Retrieval(floor), params.reranker
+    kinds, place, found = Kinds(floor.catalogue), places(rows, floor), found_by_query(rows, engine)
+    shape = (len(rows), params.max_searches_per_user, chosen.candidates, SIZE + 2)
+    answer = np.zeros(shape, dtype=np.float32)
+    for row, searches in enumerate(rows.users):
+        for number, search in enumerate(searches):
+            candidates = found[search.query]
+            history = [int(place[item]) for item in search.history if place[item] >= 0]
+            seen = features(floor, kinds, candidates, history)[: chosen.candidates]
+            answer[row, number, : len(seen), :SIZE] = seen
+            answer[row, number, : len(seen), SIZE + 1] = 1
+            for item, shown in zip(search.taken, search.shown, strict=True):
+                weight = min(max(shown, 1) ** chosen.propensity, chosen.most_weight)
+                answer[row, number, : len(seen), SIZE] += weight * (candidates.items[: len(seen)] == place[item])
+        answer[row, ..., SIZE] /= max(float(answer[row, ..., SIZE].sum()), 1e-9)
+    return answer.reshape(len(rows), int(np.prod(shape[1:])))
+
+
+def train(
+    rows: Rows,
+    floor: Bundle,
+    params: SearchParams,
+    *,
+    plan: PrivacyPlan | None,
+    intend: Callable[[int], None] | None = None,
+    checkpoints: Path | None = None,
+    canaries: Canaries | None = None,
+    flags: PerformanceFlags | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Bundle, Fitted]:
+    """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling."""
+    import torch
+
+    from components.services.search.model import Reranker as Network
+    from components.training.fit import fit
+
+    chosen: RerankerParams = params.reranker
+    start = torch.zeros(SIZE)
+    start[START] = chosen.trust
+    module = Network(
+        start,
+        searches=params.max_searches_per_user,
+        candidates=chosen.candidates,
+        learning_rate=chosen.learning_rate,
+    )
+    schedule: dict[str, Any] = {} if plan else {"steps": chosen.ceiling_steps, "batch_size": chosen.expected_batch_size}
+    fitted = fit(
+        module,
+        matrix(rows, floor, params),
+        plan=plan,
+        intend=intend,
+        checkpoints=checkpoints,
+        canaries=canaries,
+        flags=flags,
+        progress=progress,
+        **schedule,
+    )
+    weights = module.score.weight.detach().cpu().numpy()[0].astype(np.float32)
+    config = floor.config.model_copy(update={"kind": "reranker", "candidates": chosen.candidates})
+    return Bundle(config, {**floor.arrays, "weights": weights}, floor.catalogue), fitted
+
+
+class Reranker:
+    """The candidate, see the module."""
+
+    name = "reranker"
+    personal = True
+    share = 0.4
+    modules = (
+        __name__,
+        "components.services.search.bundle",
+        "components.services.search.data",
+        "components.services.search.encoder",
+        "components.services.search.features",
+        "components.services.search.model",
+        "components.services.search.nearest",
+        "components.services.search.params",
+        "components.services.search.retrieval",
+        "components.services.search.spelling",
+        "components.services.search.text",
+        "components.training.fit",
+        "components.training.ranks",
+        "components.training.watched",
+        "components.training.batches",
+        "components.training.checkpoint",
+        "components.privacy.canaries",
+        "components.privacy.engine",
+        "components.privacy.clipping.book_keeping",
+        "components.privacy.clipping.by_opacus",
+        "components.privacy.clipping.calls",
+        "components.privacy.clipping.layers",
+        "components.privacy.clipping.linear",
+        "components.privacy.clipping.lookups",
+        "components.privacy.clipping.sums",
+        "components.privacy.randomness",
+        "components.privacy.rows",
+    )
+
+    def plan(
+        self, *, mu: float, delta: float, population: int, params: SearchParams, floor: Path | None
+    ) -> RerankerPlan:
+        """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
+        chosen = params.reranker
+        return RerankerPlan(
+            privacy=PrivacyPlan.calibrate(
+                mu=mu,
+                delta=delta,
+                population=population,
+                expected_batch_size=chosen.expected_batch_size,
+                steps=chosen.steps,
+                max_grad_norm=chosen.max_grad_norm,
+            ),
+            params=params,
+            floor=digest.of_path(floor) if floor else "",
+        )
+
+    def at_noise(self, plan: RerankerPlan, noise_multiplier: float) -> RerankerPlan:
+        """Return the same plan with another noise."""
+        privacy = plan.privacy.model_copy(update={"noise_multiplier": noise_multiplier})
+        return plan.model_copy(update={"privacy": privacy})
+
+    def fit(
+        self,
+        rows: Rows,
+        plan: RerankerPlan,
+        catalogue: Catalogue,
+        *,
+        floor: Path | None,
+        intend: Callable[[int], None],
+        out: Path,
+        telemetry: Path | None = None,
+        canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
+        progress: Progress = no_progress,
+    ) -> Event:
+        """Train under the plan and write the bundle."""
+        bundle, fitted = train(
+            rows,
+            read_floor(floor),
+            plan.params,
+            plan=plan.privacy,
+            intend=intend,
+            checkpoints=telemetry and telemetry / "checkpoints",
+            canaries=canaries,
+            flags=flags,
+            progress=progress,
+        )
+        if telemetry is not None:
+            write_bytes(telemetry / "loss.json", json.dumps(fitted.losses).encode())
+        write_bundle(out, bundle)
+        return plan.event.model_copy(update={"steps": fitted.steps})

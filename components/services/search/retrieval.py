@@ -1,0 +1,179 @@
+"""From a query to candidates: by words, by meaning, by popularity, fused into one list that is nobody's own."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core.errors import ContractBroken
+from components.services.search.bundle import Bundle
+from components.services.search.nearest import Nearest
+from components.services.search.spelling import Spelling
+from components.services.search.text import is_english, listed_terms, terms_of, words
+
+FOUND = 100
+"""Most candidates of a query."""
+
+_STEPS = 20  # lexical scores closer than a twentieth of the best are alike, so that popularity decides
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a query found, the best first, in arrays `(found,)`.
+
+    Attributes:
+        items: places in the bundle's catalogue.
+        words: BM25 score over the best one's.
+        meaning: cosine to the query; 0 where meaning was not compared.
+        popular: logarithm of popularity over that of the most popular one.
+        fused: reciprocal-rank score.
+        typed: the words that were looked for, corrected.
+        corrected: whether one of them was typed otherwise.
+        by_meaning: whether meaning was compared.
+    """
+
+    items: npt.NDArray[np.int64]
+    words: Floats
+    meaning: Floats
+    popular: Floats
+    fused: Floats
+    typed: tuple[str, ...]
+    corrected: bool
+    by_meaning: bool
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Retrieval:
+    """A bundle that can be searched. The lexical index is made anew from public texts, which takes a moment."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        import bm25s
+
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells at DEBUG what it does
+        self.bundle = bundle
+        self.terms = [listed_terms(text) for text in bundle.catalogue.texts]
+        used = Counter(word for text in bundle.catalogue.texts for word in sorted(set(words(text))))
+        self.spelling = Spelling(used.keys(), used.values())
+        self._known_terms = {term for terms in self.terms for term in terms}
+        # b is low: that a title is long says little about what it sells
+        self._lexical = bm25s.BM25(k1=1.2, b=0.3) if self._known_terms else None
+        if self._lexical is not None:
+            self._lexical.index(self.terms, show_progress=False)
+        self.popularity = np.log(bundle.arrays["popularity"].astype(np.float64))
+
+    @cached_property
+    def vectors(self) -> Nearest | None:
+        """What is searched by meaning."""
+        arrays = self.bundle.arrays
+        if self.bundle.config.encoder is None:
+            return None
+        return Nearest(arrays["vectors"], arrays.get("index"), effort=self.bundle.config.effort)  # type: ignore[arg-type]
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The encoder that made the vectors.
+
+        Raises:
+            ContractBroken: the one that is installed is another.
+        """
+        from components.services.search.encoder import encoder
+
+        model = encoder()
+        if model.digest != self.bundle.config.encoder:
+            raise ContractBroken(
+                "The sentence encoder is not the one that this bundle's items were encoded by",
+                value=model.digest[:12],
+                limit=str(self.bundle.config.encoder)[:12],
+                next_step="Install the version in requirements.lock, or train again.",
+            )
+        return model
+
+    def encode(self, queries: Collection[str], known: dict[str, npt.NDArray[np.float32]]) -> None:
+        """Add the vectors of those English queries to `known` that are not there; each is encoded alone."""
+        if self.bundle.config.encoder is None:
+            return
+        missing = sorted({query for query in queries if query not in known and is_english(query, None)})
+        if missing:
+            known.update(zip(missing, self.encoder.encode(missing), strict=True))
+
+    def spelt(self, query: str) -> list[str]:
+        """Return the query's words as the catalogue spells them."""
+        return [word if set(terms_of(word)) <= self._known_terms else self.spelling.corrected(word)
+                for word in words(query)]  # fmt: skip
+
+    def candidates(
+        self, query: str, vector: npt.NDArray[np.float32] | None = None, language: str | None = None
+    ) -> Candidates:
+        """Return what `query` finds, at most `FOUND`.
+
+        Args:
+            query: as it was typed.
+            vector: its encoding, where it is known already.
+            language: of the query; only English is compared by meaning. None goes by the script.
+        """
+        typed, spelt = words(query), self.spelt(query)
+        lexical = self._lexical_scores([term for word in spelt for term in terms_of(word)])
+        found = np.flatnonzero(lexical > 0)
+        if len(found) > FOUND:
+            order = np.lexsort((found, -self.popularity[found], -np.rint(lexical[found] * _STEPS)))
+            found = found[order[:FOUND]]
+        by_meaning = self.vectors is not None and is_english(query, language)
+        if by_meaning:
+            # A mistyped word has no meaning, so that what was meant is encoded.
+            if typed != spelt or vector is None:
+                vector = self.encoder.encode([query if typed == spelt else " ".join(spelt)])[0]
+            assert self.vectors is not None
+            near, cosines = self.vectors.search(vector, FOUND)
+            found = np.union1d(found, near[cosines >= self.bundle.config.least_cosine])
+            meaning = np.asarray(self.vectors.vectors[found], dtype=np.float32) @ vector
+        else:
+            meaning = np.zeros(len(found))
+        return self._fused(found, lexical[found], meaning.astype(np.float64), tuple(spelt), typed != spelt, by_meaning)
+
+    def _lexical_scores(self, terms: list[str]) -> Floats:
+        known = [term for term in terms if term in self._known_terms]
+        if self._lexical is None or not known:
+            return np.zeros(len(self.bundle.catalogue))
+        scores = np.asarray(self._lexical.get_scores(known), dtype=np.float64)
+        return scores / max(float(scores.max()), 1e-12)
+
+    def _fused(
+        self, found: npt.NDArray[np.int64], lexical: Floats, meaning: Floats, typed: tuple[str, ...], corrected: bool,
+        by_meaning: bool,
+    ) -> Candidates:  # fmt: skip
+        fusion = self.bundle.config.fusion
+        popular = self.popularity[found]
+        fused = fusion.words * _reciprocal(np.rint(lexical * _STEPS), fusion.constant) * (lexical > 0)
+        fused += fusion.popularity * _reciprocal(popular, fusion.constant)
+        if by_meaning:
+            near = meaning >= self.bundle.config.least_cosine
+            fused += fusion.meaning * _reciprocal(np.rint(meaning * _STEPS), fusion.constant) * near
+        order = np.lexsort((found, -fused))[:FOUND]
+        most = popular.max() if len(found) else 0.0
+        return Candidates(
+            items=found[order],
+            words=lexical[order],
+            meaning=meaning[order],
+            popular=popular[order] - most,
+            fused=fused[order],
+            typed=typed,
+            corrected=corrected,
+            by_meaning=by_meaning,
+        )
+
+
+def _reciprocal(scores: Floats, constant: float) -> Floats:
+    """Return 1 ÷ (constant + rank) from rank 1; equal scores have equal ranks, the next one's counts them all."""
+    ordered = np.sort(-scores)
+    return np.asarray(1 / (constant + 1 + np.searchsorted(ordered, -scores, side="left")))
