@@ -1,6 +1,6 @@
 """How well the shop's search finds, and how fast: against its floor, its ceiling, and what a shop would use instead.
 
-python -m bench.search nearest --data PATH     # the approximate index, on a million perturbed encodings
+python bench/search.py nearest --data PATH     # the approximate index, on a million perturbed encodings
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+from machine import machine  # beside this script
 
-from bench.machine import machine
 from components.services.search.encoder import SIZE, Vectors, encoder
 from components.services.search.nearest import Nearest, made
 
