@@ -8,15 +8,13 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.errors import ContractBroken
+from components.services import bundles
 from components.services.ads.data import Catalogue, read_catalogue
 
-CONFIG, WEIGHTS, ADS, ITEMS = "config.json", "weights.safetensors", "ads.parquet", "items.parquet"
+ADS, ITEMS = "ads.parquet", "items.parquet"
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -49,11 +47,7 @@ class Bundle:
 
 def write_bundle(out: Path, bundle: Bundle) -> None:
     """Write `bundle` to the folder `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / CONFIG).write_text(bundle.config.model_dump_json(indent=1) + "\n")
-    save_file({name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}, out / WEIGHTS)
-    pq.write_table(bundle.catalogue.ads, out / ADS, compression="zstd")
-    pq.write_table(bundle.catalogue.items, out / ITEMS, compression="zstd")
+    bundles.write(out, bundle.config, bundle.arrays, {ADS: bundle.catalogue.ads, ITEMS: bundle.catalogue.items})
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -62,19 +56,12 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         ContractBroken: it is not a bundle of this service, or its parts do not belong together.
     """
-    try:
-        config = Config.model_validate_json((folder / CONFIG).read_bytes())
-        arrays: Arrays = dict(load_file(folder / WEIGHTS))
-        catalogue = read_catalogue(folder)
-    except (OSError, ValidationError, SafetensorError) as error:
-        raise ContractBroken(
-            f"{folder} is not a bundle of the service ads", next_step="Restore it, or train again."
-        ) from error
+    config, arrays, catalogue = bundles.read(folder, Config, lambda: read_catalogue(folder), "ads")
     if arrays.get("ad", np.empty(0)).shape != (len(catalogue),) or "place" not in arrays:
         raise ContractBroken(
             f"The bundle {folder} has no rate for every ad",
             limit=f"{len(catalogue)} ads",
-            next_step="Restore it, or train again.",
+            next_step=bundles.NEXT_STEP,
         )
     return Bundle(config, arrays, catalogue)
 
@@ -85,6 +72,4 @@ def read_floor(folder: Path | None) -> Bundle:
     Raises:
         ContractBroken: there is none.
     """
-    if folder is None:
-        raise ContractBroken("A ranker of ads has no floor to start from", next_step="Train rates first.")
-    return read_bundle(folder)
+    return read_bundle(bundles.require_floor(folder, "A ranker of ads", "rates"))

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from components.core import digest
-from components.core.files import write_bytes
 from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
-from components.privacy.release import Event, SampledGaussian
+from components.privacy.release import Event
 from components.services.ads.bundle import Arrays, Bundle, Config, read_floor, write_bundle
 from components.services.ads.data import Catalogue, Matrix, Rows
 from components.services.ads.features import POSITIONS, space
 from components.services.ads.params import AdsParams, NetworkParams
 from components.services.ads.scoring import prior
+from components.training import descent
 
 if TYPE_CHECKING:
     from components.services.ads.model import Network as Module
@@ -30,25 +28,10 @@ if TYPE_CHECKING:
 _INITIAL_SEED = 20160915  # any fixed number: the start of the weights is public
 
 
-class NetworkPlan(BaseModel):
+class NetworkPlan(descent.DescentPlan):
     """Everything that shapes the network's training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    privacy: PrivacyPlan
     params: NetworkParams
-    floor: str
-    """Digest of the floor's bundle, whose rates it starts from."""
-
-    @property
-    def event(self) -> SampledGaussian:
-        """What the accountants compose."""
-        return self.privacy.event
-
-    @property
-    def sensitivity(self) -> float:
-        """L2 distance by which one user can move the un-noised sum of a step."""
-        return self.privacy.sensitivity
 
 
 def module(floor: Bundle, params: NetworkParams) -> Module:
@@ -119,46 +102,24 @@ class Network:
         "components.services.ads.data",
         "components.services.ads.features",
         "components.services.ads.scoring",
+        "components.services.bundles",
         "components.services.ads.bundle",
         "components.services.ads.model",
-        "components.training.fit",
-        "components.training.ranks",
-        "components.training.watched",
-        "components.training.batches",
-        "components.training.checkpoint",
-        "components.privacy.canaries",
-        "components.privacy.engine",
-        "components.privacy.clipping.book_keeping",
-        "components.privacy.clipping.by_opacus",
-        "components.privacy.clipping.calls",
-        "components.privacy.clipping.layers",
-        "components.privacy.clipping.linear",
-        "components.privacy.clipping.lookups",
-        "components.privacy.clipping.sums",
-        "components.privacy.randomness",
-        "components.privacy.rows",
+        *descent.MODULES,
     )
 
     def plan(self, *, mu: float, delta: float, population: int, params: AdsParams, floor: Path | None) -> NetworkPlan:
         """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
         chosen = params.network
         return NetworkPlan(
-            privacy=PrivacyPlan.calibrate(
-                mu=mu,
-                delta=delta,
-                population=population,
-                expected_batch_size=chosen.expected_batch_size,
-                steps=chosen.steps,
-                max_grad_norm=chosen.max_grad_norm,
-            ),
+            privacy=descent.calibrated(chosen, mu=mu, delta=delta, population=population),
             params=chosen,
             floor=digest.of_path(floor) if floor else "",
         )
 
     def at_noise(self, plan: NetworkPlan, noise_multiplier: float) -> NetworkPlan:
         """Return the same plan with another noise."""
-        privacy = plan.privacy.model_copy(update={"noise_multiplier": noise_multiplier})
-        return plan.model_copy(update={"privacy": privacy})
+        return plan.at_noise(noise_multiplier)
 
     def fit(
         self,
@@ -186,7 +147,5 @@ class Network:
             flags=flags,
             progress=progress,
         )
-        if telemetry is not None:
-            write_bytes(telemetry / "loss.json", json.dumps(fitted.losses).encode())
         write_bundle(out, bundle)
-        return plan.event.model_copy(update={"steps": fitted.steps})
+        return plan.ended(fitted, telemetry)

@@ -104,6 +104,7 @@ class Rates:
         __name__,
         "components.services.ads.data",
         "components.services.ads.features",
+        "components.services.bundles",
         "components.services.ads.bundle",
         "components.privacy.canaries",
         "components.privacy.mechanisms",

@@ -6,26 +6,24 @@ embedding, so that before the first step it already says "more of the categories
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from components.core import digest
-from components.core.files import write_bytes
 from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
-from components.privacy.release import Event, SampledGaussian
+from components.privacy.release import Event
 from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
 from components.services.recommend.columns import Columns, partition
 from components.services.recommend.data import Catalogue, Matrix, Rows
 from components.services.recommend.params import AutoencoderParams, RecommendParams
+from components.training import descent
 
 if TYPE_CHECKING:
     from components.services.recommend.model import Autoencoder as Network
@@ -34,27 +32,12 @@ if TYPE_CHECKING:
 _INITIAL_SEED = 20180423  # any fixed number: the start of the weights is public
 
 
-class AutoencoderPlan(BaseModel):
+class AutoencoderPlan(descent.DescentPlan):
     """Everything that shapes the autoencoder's training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    privacy: PrivacyPlan
     columns: int
     enough_categories: int
     params: AutoencoderParams
-    floor: str
-    """Digest of the floor's bundle, whose ranking decides the columns."""
-
-    @property
-    def event(self) -> SampledGaussian:
-        """What the accountants compose."""
-        return self.privacy.event
-
-    @property
-    def sensitivity(self) -> float:
-        """L2 distance by which one user can move the un-noised sum of a step."""
-        return self.privacy.sensitivity
 
 
 def network(columns: Columns, popularity: npt.NDArray[np.float64], params: AutoencoderParams) -> Network:
@@ -141,25 +124,11 @@ class Autoencoder:
     modules = (
         __name__,
         "components.services.recommend.data",
+        "components.services.bundles",
         "components.services.recommend.bundle",
         "components.services.recommend.columns",
         "components.services.recommend.model",
-        "components.training.fit",
-        "components.training.ranks",
-        "components.training.watched",
-        "components.training.batches",
-        "components.training.checkpoint",
-        "components.privacy.canaries",
-        "components.privacy.engine",
-        "components.privacy.clipping.book_keeping",
-        "components.privacy.clipping.by_opacus",
-        "components.privacy.clipping.calls",
-        "components.privacy.clipping.layers",
-        "components.privacy.clipping.linear",
-        "components.privacy.clipping.lookups",
-        "components.privacy.clipping.sums",
-        "components.privacy.randomness",
-        "components.privacy.rows",
+        *descent.MODULES,
     )
 
     def plan(
@@ -168,14 +137,7 @@ class Autoencoder:
         """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
         chosen = params.autoencoder
         return AutoencoderPlan(
-            privacy=PrivacyPlan.calibrate(
-                mu=mu,
-                delta=delta,
-                population=population,
-                expected_batch_size=chosen.expected_batch_size,
-                steps=chosen.steps,
-                max_grad_norm=chosen.max_grad_norm,
-            ),
+            privacy=descent.calibrated(chosen, mu=mu, delta=delta, population=population),
             columns=params.columns,
             enough_categories=params.enough_categories,
             params=chosen,
@@ -184,8 +146,7 @@ class Autoencoder:
 
     def at_noise(self, plan: AutoencoderPlan, noise_multiplier: float) -> AutoencoderPlan:
         """Return the same plan with another noise."""
-        privacy = plan.privacy.model_copy(update={"noise_multiplier": noise_multiplier})
-        return plan.model_copy(update={"privacy": privacy})
+        return plan.at_noise(noise_multiplier)
 
     def fit(
         self,
@@ -219,7 +180,5 @@ class Autoencoder:
             flags=flags,
             progress=progress,
         )
-        if telemetry is not None:
-            write_bytes(telemetry / "loss.json", json.dumps(fitted.losses).encode())
         write_bundle(out, bundle)
-        return plan.event.model_copy(update={"steps": fitted.steps})
+        return plan.ended(fitted, telemetry)

@@ -8,15 +8,13 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.errors import ContractBroken
+from components.services import bundles
 from components.services.recommend.data import Catalogue, read_catalogue
 
-CONFIG, WEIGHTS, ITEMS = "config.json", "weights.safetensors", "items.parquet"
+ITEMS = "items.parquet"
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -55,10 +53,7 @@ class Bundle:
 
 def write_bundle(out: Path, bundle: Bundle) -> None:
     """Write `bundle` to the folder `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / CONFIG).write_text(bundle.config.model_dump_json(indent=1) + "\n")
-    save_file({name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}, out / WEIGHTS)
-    pq.write_table(bundle.catalogue.table, out / ITEMS, compression="zstd")
+    bundles.write(out, bundle.config, bundle.arrays, {ITEMS: bundle.catalogue.table})
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -69,20 +64,14 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         ContractBroken: it is not a bundle of this service, or its parts do not belong together.
     """
-    try:
-        config = Config.model_validate_json((folder / CONFIG).read_bytes())
-        arrays = {name: _whole(array) for name, array in load_file(folder / WEIGHTS).items()}
-        catalogue = read_catalogue(folder / ITEMS)
-    except (OSError, ValidationError, SafetensorError) as error:
-        raise ContractBroken(
-            f"{folder} is not a bundle of the service recommend", next_step="Restore it, or train again."
-        ) from error
+    config, arrays, catalogue = bundles.read(folder, Config, lambda: read_catalogue(folder / ITEMS), "recommend")
+    arrays = {name: _whole(array) for name, array in arrays.items()}
     for name in ("popularity",) if config.kind == "popularity" else ("popularity", "column"):
         if name not in arrays or arrays[name].shape != (len(catalogue),):
             raise ContractBroken(
                 f"The bundle {folder} has no {name} for every item of its catalogue",
                 limit=f"{len(catalogue)} items",
-                next_step="Restore it, or train again.",
+                next_step=bundles.NEXT_STEP,
             )
     return Bundle(config, arrays, catalogue)
 
@@ -93,9 +82,7 @@ def read_floor(folder: Path | None) -> Bundle:
     Raises:
         ContractBroken: there is none.
     """
-    if folder is None:
-        raise ContractBroken("A personal recommender has no floor to start from", next_step="Train popularity first.")
-    return read_bundle(folder)
+    return read_bundle(bundles.require_floor(folder, "A personal recommender", "popularity"))
 
 
 def _whole(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

@@ -143,6 +143,7 @@ class Gram:
     modules = (
         __name__,
         "components.services.recommend.data",
+        "components.services.bundles",
         "components.services.recommend.bundle",
         "components.services.recommend.columns",
         "components.services.recommend.kinship",

@@ -87,6 +87,7 @@ class Popularity:
     modules = (
         __name__,
         "components.services.recommend.data",
+        "components.services.bundles",
         "components.services.recommend.bundle",
         "components.privacy.canaries",
         "components.privacy.mechanisms",

@@ -10,16 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from pydantic import BaseModel, ConfigDict
 
 from components.core.errors import ContractBroken
+from components.services import bundles
 from components.services.search.data import Catalogue, read_catalogue
 from components.services.search.params import FusionParams, SearchParams
 
-CONFIG, WEIGHTS, ITEMS = "config.json", "weights.safetensors", "items.parquet"
+ITEMS = "items.parquet"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -94,10 +92,7 @@ def encoded(catalogue: Catalogue, params: SearchParams, known: Bundle | None = N
 
 def write_bundle(out: Path, bundle: Bundle) -> None:
     """Write `bundle` to the folder `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / CONFIG).write_text(bundle.config.model_dump_json(indent=1) + "\n")
-    save_file({name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}, out / WEIGHTS)
-    pq.write_table(bundle.catalogue.table, out / ITEMS, compression="zstd")
+    bundles.write(out, bundle.config, bundle.arrays, {ITEMS: bundle.catalogue.table})
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -106,21 +101,14 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         ContractBroken: it is not a bundle of this service, or its parts do not belong together.
     """
-    try:
-        config = Config.model_validate_json((folder / CONFIG).read_bytes())
-        arrays = load_file(folder / WEIGHTS)
-        catalogue = read_catalogue(folder / ITEMS)
-    except (OSError, ValidationError, SafetensorError) as error:
-        raise ContractBroken(
-            f"{folder} is not a bundle of the service search", next_step="Restore it, or train again."
-        ) from error
+    config, arrays, catalogue = bundles.read(folder, Config, lambda: read_catalogue(folder / ITEMS), "search")
     needed = ["popularity", "digests", *(["vectors"] if config.encoder else [])]
     for name in needed:
         if name not in arrays or len(arrays[name]) != len(catalogue):
             raise ContractBroken(
                 f"The bundle {folder} has no {name} for every item of its catalogue",
                 limit=f"{len(catalogue)} items",
-                next_step="Restore it, or train again.",
+                next_step=bundles.NEXT_STEP,
             )
     return Bundle(config, arrays, catalogue)
 
@@ -131,9 +119,7 @@ def read_floor(folder: Path | None) -> Bundle:
     Raises:
         ContractBroken: there is none.
     """
-    if folder is None:
-        raise ContractBroken("A re-ranker has no floor to start from", next_step="Train the fused ranking first.")
-    return read_bundle(folder)
+    return read_bundle(bundles.require_floor(folder, "A re-ranker", "the fused ranking"))
 
 
 def _vectors_by_digest(bundle: Bundle) -> dict[bytes, npt.NDArray[Any]]:

@@ -95,6 +95,7 @@ class Fused:
     share = 0.6
     modules = (
         __name__,
+        "components.services.bundles",
         "components.services.search.bundle",
         "components.services.search.data",
         "components.services.search.encoder",

@@ -8,50 +8,33 @@ public parameter; 0 leaves clicks as they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from components.core import digest
-from components.core.files import write_bytes
 from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
-from components.privacy.release import Event, SampledGaussian
+from components.privacy.release import Event
 from components.services.search.bundle import Bundle, read_floor, write_bundle
 from components.services.search.data import Catalogue, Rows
 from components.services.search.features import SIZE, START, Floats, Kinds, features, found_by_query, places
 from components.services.search.params import RerankerParams, SearchParams
 from components.services.search.retrieval import Retrieval
+from components.training import descent
 
 if TYPE_CHECKING:
     from components.training.fit import Fitted
 
 
-class RerankerPlan(BaseModel):
+class RerankerPlan(descent.DescentPlan):
     """Everything that shapes the re-ranker's training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    privacy: PrivacyPlan
     params: SearchParams
-    floor: str
-    """Digest of the floor's bundle, whose list is ordered again."""
-
-    @property
-    def event(self) -> SampledGaussian:
-        """What the accountants compose."""
-        return self.privacy.event
-
-    @property
-    def sensitivity(self) -> float:
-        """L2 distance by which one user can move the un-noised sum of a step."""
-        return self.privacy.sensitivity
 
 
 def matrix(rows: Rows, floor: Bundle, params: SearchParams) -> Floats:
@@ -126,6 +109,7 @@ class Reranker:
     share = 0.4
     modules = (
         __name__,
+        "components.services.bundles",
         "components.services.search.bundle",
         "components.services.search.data",
         "components.services.search.encoder",
@@ -136,22 +120,7 @@ class Reranker:
         "components.services.search.retrieval",
         "components.services.search.spelling",
         "components.services.search.text",
-        "components.training.fit",
-        "components.training.ranks",
-        "components.training.watched",
-        "components.training.batches",
-        "components.training.checkpoint",
-        "components.privacy.canaries",
-        "components.privacy.engine",
-        "components.privacy.clipping.book_keeping",
-        "components.privacy.clipping.by_opacus",
-        "components.privacy.clipping.calls",
-        "components.privacy.clipping.layers",
-        "components.privacy.clipping.linear",
-        "components.privacy.clipping.lookups",
-        "components.privacy.clipping.sums",
-        "components.privacy.randomness",
-        "components.privacy.rows",
+        *descent.MODULES,
     )
 
     def plan(
@@ -160,22 +129,14 @@ class Reranker:
         """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
         chosen = params.reranker
         return RerankerPlan(
-            privacy=PrivacyPlan.calibrate(
-                mu=mu,
-                delta=delta,
-                population=population,
-                expected_batch_size=chosen.expected_batch_size,
-                steps=chosen.steps,
-                max_grad_norm=chosen.max_grad_norm,
-            ),
+            privacy=descent.calibrated(chosen, mu=mu, delta=delta, population=population),
             params=params,
             floor=digest.of_path(floor) if floor else "",
         )
 
     def at_noise(self, plan: RerankerPlan, noise_multiplier: float) -> RerankerPlan:
         """Return the same plan with another noise."""
-        privacy = plan.privacy.model_copy(update={"noise_multiplier": noise_multiplier})
-        return plan.model_copy(update={"privacy": privacy})
+        return plan.at_noise(noise_multiplier)
 
     def fit(
         self,
@@ -203,7 +164,5 @@ class Reranker:
             flags=flags,
             progress=progress,
         )
-        if telemetry is not None:
-            write_bytes(telemetry / "loss.json", json.dumps(fitted.losses).encode())
         write_bundle(out, bundle)
-        return plan.event.model_copy(update={"steps": fitted.steps})
+        return plan.ended(fitted, telemetry)

@@ -57,4 +57,4 @@ def canaries_hold_what_users_hold(patch: Patch) -> None:
 def canaries_are_counted_as_users(patch: Patch) -> None:
     """So q, the normaliser and δ come from more users than there are."""
     real = rows_room._users
-    patch.setattr(rows_room, "_users", lambda table: [*real(table), *(f"canary {number}" for number in range(500))])
+    patch.setattr(rows_room, "_users", lambda *given: [*real(*given), *(f"canary {number}" for number in range(500))])

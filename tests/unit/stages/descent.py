@@ -9,30 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from components.core.progress import Progress, no_progress
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import SampledGaussian
+from components.training.descent import DescentPlan
 from components.training.fit import fit
 from tests.unit.stages import toy
 from tests.unit.training.toy import ITEMS, Autoencoder
 
 STEPS, LIKED = 12, 3
-
-
-class DescentPlan(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    privacy: PrivacyPlan
-    floor: str | None
-
-    @property
-    def event(self) -> SampledGaussian:
-        return self.privacy.event
-
-    @property
-    def sensitivity(self) -> float:
-        return self.privacy.sensitivity
 
 
 @dataclass(frozen=True)
@@ -47,12 +33,10 @@ class Descent:
     def plan(self, *, mu: float, delta: float, population: int, params: Any, floor: Path | None) -> DescentPlan:
         facts = {"expected_batch_size": 200, "steps": STEPS, "max_grad_norm": 1.0}
         privacy = PrivacyPlan.calibrate(mu=mu, delta=delta, population=population, **facts)
-        return DescentPlan(privacy=privacy, floor=floor and floor.name)
+        return DescentPlan(privacy=privacy, floor=floor.name if floor else "")
 
     def at_noise(self, plan: DescentPlan, noise_multiplier: float) -> DescentPlan:
-        return plan.model_copy(
-            update={"privacy": plan.privacy.model_copy(update={"noise_multiplier": noise_multiplier})}
-        )
+        return plan.at_noise(noise_multiplier)
 
     def fit(
         self,
@@ -83,7 +67,7 @@ class Descent:
         with torch.no_grad():
             odds = torch.softmax(module.decoder(torch.tanh(module.encoder(torch.eye(ITEMS)[:1]))), dim=1)
         (out / "number").write_text(repr(min(1.0, LIKED * float(odds[0, :LIKED].min()))))
-        return plan.event.model_copy(update={"steps": fitted.steps})
+        return plan.ended(fitted, None)
 
 
 SERVICE = replace(toy.SERVICE, candidates={one.name: one for one in (toy.SERVICE.floor, Descent())})
