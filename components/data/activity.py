@@ -6,7 +6,7 @@ the result does not depend on the order of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from components.core.params import Prepare
 from components.core.progress import Progress, no_progress
 from components.data import backend
 from components.data.blocks import Block, name_of, starts
-from components.data.prepare import period_of, user_ranges
+from components.data.prepare import period_of, user_ranges, within
 from components.data.tables import ACTIVITY, ADS, PREPARED_MESSAGES, write_table
 
 KINDS = ("search", "click", "cart", "purchase", "return", "review", "impression", "ad_click")
@@ -32,6 +32,7 @@ def extend(
     block: Block,
     prepared: Path,
     *,
+    blocks: Collection[str] | None = None,
     progress: Progress = no_progress,
 ) -> None:
     """Write ads, activity and messages beside the interactions in the folder `prepared`.
@@ -45,6 +46,7 @@ def extend(
         params: the bounds.
         block: the kind of calendar blocks.
         prepared: the folder that `prepare` wrote.
+        blocks: only what was done in these is read, as by `prepare`; by default all.
         progress: called with the ranges of users that are done.
     """
     ads = checked / "ads.parquet"
@@ -54,7 +56,7 @@ def extend(
         ("messages", "messages", PREPARED_MESSAGES, params.max_messages_per_user),
     ):
         path = checked / f"{source}.parquet"
-        tables = _bounded(path, schema, limit, block, prepared, progress) if path.exists() else iter(())
+        tables = _bounded(path, schema, limit, block, blocks, prepared, progress) if path.exists() else iter(())
         write_table(prepared / f"{name}.parquet", schema, tables)
 
 
@@ -67,7 +69,13 @@ def latest(rows: ir.Table, limit: int) -> ir.Table:
 
 
 def _bounded(
-    path: Path, schema: pa.Schema, limit: int, block: Block, scratch: Path, progress: Progress
+    path: Path,
+    schema: pa.Schema,
+    limit: int,
+    block: Block,
+    blocks: Collection[str] | None,
+    scratch: Path,
+    progress: Progress,
 ) -> Iterator[pa.Table]:
     with backend.duckdb(scratch) as connection:
         rows = connection.read_parquet(path)
@@ -78,7 +86,7 @@ def _bounded(
         if not span["rows"]:
             return
         begun = starts(span["first"], span["last"], block)
-        ranges = user_ranges(span["rows"])
+        rows, ranges = within(rows, begun, block, blocks), user_ranges(span["rows"])
         for done, (low, high) in enumerate(ranges):
             progress(done, len(ranges))
             mine = rows.filter((rows.user >= low) & (rows.user < high))

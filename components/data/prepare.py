@@ -6,7 +6,7 @@ the rows. The result does not depend on the order of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -32,12 +32,28 @@ _READ = ("user", "ts", "event", "item", "quantity", "rating")
 
 
 def prepare(
-    events: Path, items: Path, params: Prepare, block: Block, out: Path, *, progress: Progress = no_progress
+    events: Path,
+    items: Path,
+    params: Prepare,
+    block: Block,
+    out: Path,
+    *,
+    blocks: Collection[str] | None = None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write interactions.parquet and items.parquet into the folder `out` and return it.
 
     Interactions have one row per (user, item, block), at most `params.max_items_per_user` distinct items a user,
     sorted by user, item and block. Memory stays below 1 GB whatever the number of events.
+
+    Args:
+        events, items: the checked tables.
+        params: the weights and the bound.
+        block: the kind of calendar blocks.
+        out: the folder, replaced.
+        blocks: only events of these are read, by default of all. What a user did in another block then shapes nothing,
+            not even which items the bound keeps: a release on these blocks is charged to these alone.
+        progress: called with the ranges of users that are done.
 
     Raises:
         ContractBroken: the catalogue names an item twice, or no event is an interaction with one of its items.
@@ -55,7 +71,7 @@ def prepare(
         part.mkdir()
         catalogue = catalogue.sort_by("item")
         write_table(part / "items.parquet", ITEMS, [catalogue])
-        tables = _in_parts(events, catalogue, params, block, part, progress)
+        tables = _in_parts(events, catalogue, params, block, blocks, part, progress)
         write_table(part / "interactions.parquet", INTERACTIONS, tables)
         if not pq.read_metadata(part / "interactions.parquet").num_rows:
             raise ContractBroken(
@@ -89,6 +105,23 @@ def period_of(ts: ir.TimestampValue, begun: Sequence[datetime], first: int = 0) 
     half = len(begun) // 2
     left, right = period_of(ts, begun[:half], first), period_of(ts, begun[half:], first + half)
     return ibis.ifelse(ts < ibis.literal(begun[half]), left, right)
+
+
+def within(rows: ir.Table, begun: Sequence[datetime], block: Block, blocks: Collection[str] | None) -> ir.Table:
+    """Return the rows of `blocks` alone, by their `ts`; all, where None. `begun` says when the blocks began."""
+    if blocks is None:
+        return rows
+    read = [name_of(start, block) in blocks for start in begun]
+    turns = [
+        n for n in range(len(begun)) if read[n] != (n > 0 and read[n - 1])
+    ]  # where a run of read blocks begins or ends
+    bounds = [ibis.literal(begun[n]) for n in turns]
+    spans = [
+        (rows.ts >= start) if n + 1 == len(bounds) else (rows.ts >= start) & (rows.ts < bounds[n + 1])
+        for n, start in enumerate(bounds)
+        if n % 2 == 0
+    ]
+    return rows.filter(ibis.or_(*spans) if spans else ibis.literal(False))
 
 
 def count(
@@ -152,7 +185,13 @@ def bound(weighed: ir.Table, users: ir.Table, catalogue: ir.Table, limit: int) -
 
 
 def _in_parts(
-    events: Path, catalogue: pa.Table, params: Prepare, block: Block, scratch: Path, progress: Progress
+    events: Path,
+    catalogue: pa.Table,
+    params: Prepare,
+    block: Block,
+    blocks: Collection[str] | None,
+    scratch: Path,
+    progress: Progress,
 ) -> Iterator[pa.Table]:
     """Yield the interactions of one range of users after the other.
 
@@ -164,7 +203,7 @@ def _in_parts(
         if span["first"] is None:
             return
         begun = starts(span["first"], span["last"], block)
-        rows = _cleaned(every.select(*_READ, *_telling(events)), params)
+        rows = _cleaned(within(every.select(*_READ, *_telling(events)), begun, block, blocks), params)
         ranges = user_ranges(rows.count().to_pyarrow().as_py())
         columns = {"category": catalogue["category"], "block": pa.array([name_of(start, block) for start in begun])}
         # Numbered by their places here, which give the names back whatever order a database has for text.

@@ -45,6 +45,10 @@ READS = {
         *("components/data/collect.py", "components/data/pseudonym.py"),  # a record and a key of data/raw
         "components/stages/planned.py",  # decides once for a window; the ledger keeps which blocks it is of
     ],
+    "prepare": [
+        *("components/data/collect.py", "components/data/pseudonym.py"),
+        "components/stages/planned.py",
+    ],
     "train": [
         *("components/data/backend.py", "components/data/pseudonym.py", "components/data/tables.py"),
         "components/evaluation",
@@ -63,7 +67,7 @@ READS = {
 """What a stage imports for a name, for a record's type, or from rooms that an earlier stage has used for it."""
 
 
-DECIDES_ONCE = {"split": {"training.epsilon", "training.max_delta"}}
+DECIDES_ONCE = {stage: {"training.epsilon", "training.max_delta"} for stage in ("prepare", "split")}
 """Parameters that shape what a stage decides once for a window, and the ledger keeps: whether a block still carries the
 next training. Another ε later makes no other dataset of that window, so DVC has nothing to make again. After a refusal
 nothing was kept, and the next `dvc repro` asks again by itself: a stage that failed has no output."""

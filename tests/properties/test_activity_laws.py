@@ -42,20 +42,25 @@ def events_of(drawn: list[tuple[str, str, int, str | None, int]]) -> list[dict[s
     ]
 
 
-def prepared(folder: Path, events: list[dict[str, Any]], messages: list[dict[str, Any]] | None = None) -> Path:
+def prepared(
+    folder: Path,
+    events: list[dict[str, Any]],
+    messages: list[dict[str, Any]] | None = None,
+    blocks: tuple[str, ...] | None = None,
+) -> Path:
     (folder / "checked").mkdir()
     (folder / "prepared").mkdir()
     pq.write_table(pa.Table.from_pylist(events, EVENTS), folder / "checked" / "events.parquet")
     pq.write_table(pa.Table.from_pylist(messages or [], MESSAGES), folder / "checked" / "messages.parquet")
     ads = [{"ad": name, "item": "i1", "placement": "home"} for name in ("b", "a")]
     pq.write_table(pa.Table.from_pylist(ads, ADS), folder / "checked" / "ads.parquet")
-    extend(folder / "checked", LIMITS, "quarter", folder / "prepared")
+    extend(folder / "checked", LIMITS, "quarter", folder / "prepared", blocks=blocks)
     return folder / "prepared"
 
 
-def activity(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def activity(events: list[dict[str, Any]], blocks: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
-        return pq.read_table(prepared(Path(folder), events) / "activity.parquet").to_pylist()
+        return pq.read_table(prepared(Path(folder), events, blocks=blocks) / "activity.parquet").to_pylist()
 
 
 @given(lines)
@@ -84,6 +89,14 @@ def test_it_depends_on_no_other_user_and_not_on_the_order_of_rows(drawn: list[An
     alone = activity([event for event in events if event["user"] == USERS[0]])
     assert [row for row in together if row["user"] == USERS[0]] == alone
     assert together == activity(events)
+
+
+@given(lines, st.sets(st.sampled_from(["2024Q1", "2024Q2", "2024Q3"])))
+@settings(max_examples=25, deadline=None)
+def test_what_is_done_in_a_block_that_is_not_read_takes_no_place_of_another(drawn: list[Any], read: set[str]) -> None:
+    events = events_of(drawn)
+    mine = [event for event in events if name_of(event["ts"], "quarter") in read]
+    assert activity(events, tuple(read)) == activity(mine)
 
 
 def message(user: str, number: int) -> dict[str, Any]:

@@ -47,9 +47,9 @@ ANCHOR = event(user="f" * 32, item="I89", session="anchor")
 """One interaction that is always there, so that there is something to prepare."""
 
 
-def of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def of(rows: list[dict[str, Any]], blocks: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
-        return prepared(Path(folder), [*rows, ANCHOR], PARAMS)
+        return prepared(Path(folder), [*rows, ANCHOR], PARAMS, blocks=blocks)
 
 
 @pytest.mark.slow
@@ -59,6 +59,14 @@ def test_preparing_does_not_depend_on_order_and_duplicates(rows: list[dict[str, 
     shuffled = [*rows, *random.sample(rows, len(rows) // 2)]
     random.shuffle(shuffled)
     assert of(shuffled) == of(rows)
+
+
+@pytest.mark.slow
+@FEW
+@given(some_events, st.sets(st.sampled_from(["2024Q1", "2024Q3", "2024Q4"])))
+def test_what_is_done_in_a_block_that_is_not_read_shapes_nothing(rows: list[dict[str, Any]], also: set[str]) -> None:
+    read = ("2024Q2", *sorted(also))  # that of the anchor
+    assert of(rows, read) == of([row for row in rows if name_of(row["ts"], "quarter") in read])
 
 
 @pytest.mark.slow

@@ -30,9 +30,11 @@ def prepared(
     events: list[dict[str, Any]],
     params: Prepare = SHIPPED,
     items: list[dict[str, Any]] = CATALOGUE,
+    blocks: tuple[str, ...] | None = None,
 ) -> list[dict[str, Any]]:
     """The interactions of `events`, by quarter."""
     pq.write_table(pa.Table.from_pylist(events, EVENTS), folder / "events.parquet")
     pq.write_table(pa.Table.from_pylist(items, ITEMS), folder / "items.parquet")
-    out = prepare(folder / "events.parquet", folder / "items.parquet", params, "quarter", folder / "prepared")
+    paths = folder / "events.parquet", folder / "items.parquet"
+    out = prepare(*paths, params, "quarter", folder / "prepared", blocks=blocks)
     return pq.read_table(out / "interactions.parquet").to_pylist()

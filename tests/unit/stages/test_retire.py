@@ -14,6 +14,7 @@ from components.core.private import Private
 from components.data.collect import Collected
 from components.privacy import accounting
 from components.privacy.release import Gaussian, Release
+from components.stages import prepare as prepare_stage
 from components.stages.dataset import dataset_of
 from components.stages.planned import Users, planned
 from components.stages.rows import counted
@@ -170,3 +171,16 @@ def test_a_window_of_spent_blocks_alone_is_refused(prepared: Run) -> None:
     with pytest.raises(BudgetExhausted, match=r"Every block of the window is spent \(found 2024Q1, 2024Q2.*newer"):
         split(prepared)
     assert not (prepared.data / "split").exists()
+
+
+def test_a_spent_block_is_left_out_before_anything_is_bounded(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[str, ...]] = []
+    for room, name in (("prepare", "prepare"), ("activity", "extend")):
+        monkeypatch.setattr(f"components.data.{room}.{name}", lambda *_, blocks, **__: read.append(tuple(blocks)))
+    monkeypatch.setattr("components.quality.stage.check_prepared", lambda *_, **__: ())
+    for table in ("events", "items"):
+        (prepared.data / "checked" / f"{table}.parquet").write_bytes(b"")
+    window(prepared, *QUARTERS)
+    spend(prepared, QUARTERS[0], 0.99)
+    prepare_stage.prepare(prepared)
+    assert read == [QUARTERS[1:], QUARTERS[1:]]
