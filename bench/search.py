@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from machine import machine  # beside this script
 
-from components.services.search.encoder import SIZE, Vectors, encoder
+from components.language.encoder import SIZE, Vectors, encoder
 from components.services.search.nearest import Nearest, made
 
 _ASKED = 100

@@ -77,3 +77,23 @@ class ApprovalInvalid(Refused):
     """A promotion lacks a valid approval by a second person."""
 
     exit_code = 24
+
+
+class Unanswerable(Refused):
+    """A served version does not know what a request names.
+
+    Args:
+        what, value, limit, next_step: as in every error; none of them quotes the request, which is private.
+        field: the part of the request that it is about.
+    """
+
+    exit_code = 25
+
+    def __init__(
+        self, what: str, *, value: object = None, limit: object = None, next_step: str = "", field: str = ""
+    ) -> None:
+        super().__init__(what, value=value, limit=limit, next_step=next_step)
+        self.field = field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return *super().__reduce__(), {"field": self.field}

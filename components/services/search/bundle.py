@@ -72,7 +72,7 @@ def encoded(catalogue: Catalogue, params: SearchParams, known: Bundle | None = N
     digests = np.array([_digest(text) for text in catalogue.texts], dtype=np.uint8).reshape(-1, 16)
     if not params.dense:
         return {"digests": digests}, None
-    from components.services.search.encoder import SIZE, encoder
+    from components.language.encoder import SIZE, encoder
     from components.services.search.nearest import made
 
     model = encoder()

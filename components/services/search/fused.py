@@ -98,7 +98,7 @@ class Fused:
         "components.services.bundles",
         "components.services.search.bundle",
         "components.services.search.data",
-        "components.services.search.encoder",
+        "components.language.encoder",
         "components.services.search.nearest",
         "components.services.search.params",
         "components.services.search.phrases",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.services.search.encoder import Vectors
+from components.language.encoder import Vectors
 
 _CONNECTIVITY, _EFFORT_ADD = 24, 128
 _MORE = 2  # times what is asked for is ordered again

@@ -112,7 +112,7 @@ class Reranker:
         "components.services.bundles",
         "components.services.search.bundle",
         "components.services.search.data",
-        "components.services.search.encoder",
+        "components.language.encoder",
         "components.services.search.features",
         "components.services.search.model",
         "components.services.search.nearest",

@@ -87,7 +87,7 @@ class Retrieval:
         Raises:
             ContractBroken: the one that is installed is another.
         """
-        from components.services.search.encoder import encoder
+        from components.language.encoder import encoder
 
         model = encoder()
         if model.digest != self.bundle.config.encoder:

@@ -37,6 +37,11 @@ def test_an_error_is_the_same_in_another_process(kind: type[JaliError]) -> None:
     assert (again.value, again.limit, again.next_step, again.exit_code) == (3.5, "4", "Mend it.", kind.exit_code)
 
 
+def test_what_cannot_be_answered_still_names_its_field_in_another_process() -> None:
+    again = pickle.loads(pickle.dumps(errors.Unanswerable("There is no such site", field="site")))
+    assert (str(again), again.field) == ("There is no such site.", "site")
+
+
 def test_each_class_has_an_exit_code_of_its_own_and_none_means_success() -> None:
     codes = [kind.exit_code for kind in KINDS]
     assert len(set(codes)) == len(codes)
@@ -51,5 +56,6 @@ def test_a_verdict_is_not_retried_and_an_outage_is_no_verdict() -> None:
         errors.GateNotMet,
         errors.BudgetExhausted,
         errors.ApprovalInvalid,
+        errors.Unanswerable,
     }
     assert not issubclass(errors.Unavailable, errors.Refused)

