@@ -96,4 +96,5 @@ class Unanswerable(Refused):
         self.field = field
 
     def __reduce__(self) -> tuple[object, ...]:
-        return *super().__reduce__(), {"field": self.field}
+        rebuilt = (type(self), self.what, self.value, self.limit, self.next_step)
+        return _rebuild, rebuilt, {"field": self.field}

