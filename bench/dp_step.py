@@ -8,7 +8,7 @@ in parts of at most 768 users, as shipped, save the text head's, whose rows are 
 user's gradient, take what fits into memory, and no more steps once they took half a minute: the table says how many.
 
     book-keeping       the private step alone
-    with canaries      the same among 1,000 canary users, as `audit: on` trains; here rows become sparse, users or not
+    with canaries      the same among 1,000 canary users, as `audit: on` trains
     with intents       the same, each step's intent made durable first by a ledger on this machine's disk
     as shipped         with both
 

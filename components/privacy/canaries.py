@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -58,6 +59,33 @@ class Observed(Record):
     """Noisy steps that were seen; fewer than ran where a training was resumed."""
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """Dense rows of users, and after them canaries', which are zeros but for the number of their direction in one more
+    column. Only rows that are asked for are made: a copy of everyone's would be as large as the data.
+
+    Attributes:
+        users: (users, columns) an array or a tensor.
+        numbers: (canaries,) from 1.
+    """
+
+    users: Any
+    numbers: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(users and canaries, columns and one)."""
+        return len(self.users) + len(self.numbers), self.users.shape[1] + 1
+
+    def __getitem__(self, which: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the rows at these places."""
+        rows = np.zeros((len(which), self.shape[1]), dtype=np.float32)
+        canary = which >= len(self.users)
+        rows[~canary, :-1] = self.users[which[~canary]]
+        rows[canary, -1] = self.numbers[which[canary] - len(self.users)]
+        return rows
+
+
 class Canaries:
     """The canaries of one release: coins that were flipped, rows to put beside people's, and what was seen of them.
 
@@ -92,13 +120,14 @@ class Canaries:
         """Reserved coordinates: one for each direction, and the empty ones."""
         return self.directions * (1 + NULLS)
 
-    def numbered(self, matrix: Any) -> sparse.csr_array:
+    def numbered(self, matrix: Any) -> sparse.csr_array | Numbered:
         """Return `matrix`, `(users, columns)`, with those who take part below it and one reserved column to its right:
-        the number of a canary's direction, from 1, and 0 for every user.
+        the number of a canary's direction, from 1, and 0 for every user. A sparse one stays sparse, a dense one dense.
         """
-        rows = self._rows(1.0)
-        numbers = sparse.csr_array((rows.indices[:, None] + 1).astype(np.float32))
-        return _beside(matrix, numbers)
+        numbers = (self._rows(1.0).indices + 1).astype(np.float32)
+        if sparse.issparse(matrix):
+            return _beside(matrix, sparse.csr_array(numbers[:, None]))
+        return Numbered(matrix, numbers)
 
     def as_items(self, matrix: Any) -> sparse.csr_array:
         """Return `matrix`, `(users, columns)`, with canaries of one reserved item, of `coordinates` many."""

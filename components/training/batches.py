@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from torch import Tensor
 from torch.utils.data import IterableDataset, default_collate
 
+from components.privacy.canaries import Numbered
 from components.privacy.engine import poisson_sample
 from components.privacy.randomness import numpy_generator
 from components.privacy.rows import SparseRows
@@ -43,7 +44,7 @@ def take(rows: Any, users: NDArray[np.int64]) -> Tensor:
     """
     if issparse(rows):
         taken = torch.from_numpy(rows[users].toarray().astype(np.float32, copy=False))
-    elif isinstance(rows, np.ndarray | Tensor):
+    elif isinstance(rows, np.ndarray | Tensor | Numbered):
         taken = torch.as_tensor(rows[users], dtype=torch.float32)
     elif len(users):
         taken = default_collate([rows[int(user)] for user in users])

@@ -1,5 +1,6 @@
 """Canaries in a training: they are seen as they are, leave the model alone, and outlive a crash."""
 
+import tracemalloc
 from unittest.mock import patch
 
 import numpy as np
@@ -13,7 +14,7 @@ from components.privacy.lower_bounds import largest_noise
 from components.privacy.plan import PerformanceFlags
 from components.training import checkpoint
 from components.training.fit import fit
-from tests.unit.training.toy import Autoencoder, Intents, plan_of, rows_of, vector
+from tests.unit.training.toy import ITEMS, Autoencoder, Intents, plan_of, rows_of, vector
 
 EVERYONE = plan_of(sample_rate=1.0, steps=4, expected_batch_size=400.0)
 
@@ -133,3 +134,25 @@ def test_canaries_need_rows_in_a_matrix():
     module.example_input_array = torch.ones(2, 30)
     with pytest.raises(Misconfigured, match="canaries"):
         fit(module, rows, plan=EVERYONE, intend=Intents(), canaries=Canaries.flipped(200))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor], ids=["an array", "a tensor"])
+def test_dense_rows_train_beside_canaries_what_sparse_ones_do(kind):
+    canaries = [Canaries(np.array([1, 3, 1]), np.array([True, True, False])) for _ in range(2)]
+    modules = [Autoencoder() for _ in range(2)]
+    modules[1].load_state_dict(modules[0].state_dict())
+    with patch.object(engine, "add_noise_", noiseless):
+        for module, rows, those in zip(modules, (rows_of(), kind(rows_of().toarray())), canaries, strict=True):
+            fit(module, rows, plan=EVERYONE, intend=Intents(), canaries=those)
+    torch.testing.assert_close(vector(modules[1]), vector(modules[0]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(canaries[1].required().scores, canaries[0].required().scores, atol=1e-5)
+
+
+def test_canaries_make_no_copy_of_dense_rows():
+    rows, plan = np.ones((50_000, ITEMS), dtype=np.float32), plan_of(sample_rate=1e-3, steps=3)
+    fit(Autoencoder(), rows[:10], plan=plan, intend=Intents())  # what is imported and cached at the first training
+    tracemalloc.start()
+    fit(Autoencoder(), rows, plan=plan, intend=Intents(), canaries=Canaries.flipped(200))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < rows.nbytes / 2
