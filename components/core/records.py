@@ -127,18 +127,16 @@ class Evaluation(Record):
     ledger: str
 
 
-class Audit(Record):
-    """What tried to refute the claim, and did not."""
+class AuditFigures(_Part):
+    """What an audit found, as figures."""
 
-    kind: ClassVar[str] = "audit"
-    service: str
-    bundle: str
-    steps_in_ledger: int | None
-    steps_in_optimizer: int | None
     destroyed_by_noise: bool
     """On simulated data the mechanism at σ = 1000 learns nothing: its noise takes effect."""
+    steps_in_ledger: int | None = None
+    steps_in_optimizer: int | None = None
     epsilon_claimed: float | None = None
-    """ε of this one release at `delta`, by its event; what the bounds below try to exceed. None without canaries."""
+    """ε of the audited release alone at `delta`, by its event; what the bounds below try to exceed. None without
+    canaries."""
     delta: float | None = None
     epsilon_lower_bound: float | None = None
     """ε that the canaries prove at `confidence`, by the Gaussian estimator; above the claim it refutes it."""
@@ -153,6 +151,16 @@ class Audit(Record):
     """Canary users for whom coins were flipped, and of these the ones that took part."""
     inserted: int = 0
     estimator: str = ""
+
+
+class Audit(AuditFigures, Record):
+    """What tried to refute the claim, and did not."""
+
+    kind: ClassVar[str] = "audit"
+    service: str
+    bundle: str
+    steps_in_ledger: int | None
+    steps_in_optimizer: int | None
     details: dict[str, float] = Field(default_factory=dict)
 
     _LATER: ClassVar = (
@@ -194,26 +202,6 @@ class SplitCost(_Part):
     split: Literal["train", "validation", "test"]
     epsilon: float
     delta: float
-
-
-class AuditFigures(_Part):
-    """What the audit found, as figures."""
-
-    destroyed_by_noise: bool
-    steps_in_ledger: int | None = None
-    steps_in_optimizer: int | None = None
-    epsilon_claimed: float | None = None
-    """ε of the audited release alone, at `delta`."""
-    delta: float | None = None
-    epsilon_lower_bound: float | None = None
-    epsilon_ceiling: float | None = None
-    """What the audit would report were the claim exactly tight."""
-    one_run_lower_bound: float | None = None
-    one_run_ceiling: float | None = None
-    confidence: float | None = None
-    canaries: int = 0
-    inserted: int = 0
-    estimator: str = ""
 
 
 class PrivacyStatement(Record):

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from components.cli import jali
 from components.core import settings
+from tests.unit.privacy.builders import new_home, url_of
 
 PARAMS = """
 source: shop
@@ -19,14 +20,26 @@ services: {recommend: {}}
 """
 
 
+ON_BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+"""What holds of a ledger in a file holds of one on a server."""
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where the ledger lies: in a file, but for tests that are marked `ON_BOTH`."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> settings.Settings:
     """The settings of a checkout whose ports nobody listens on."""
     root = tmp_path / "checkout"
     root.mkdir()
     (root / "params.yaml").write_text(PARAMS)
     monkeypatch.setenv("JALI_ROOT", str(root))
-    monkeypatch.setenv("JALI_HOME", str(tmp_path / "home"))
+    home = new_home(tmp_path / "home", backend)
+    monkeypatch.setenv("JALI_HOME", str(home))
+    monkeypatch.setenv("JALI_LEDGER_URL", url_of(home) or "")
     for name in ("PREFECT", "MLFLOW", "SERVING"):
         monkeypatch.setenv(f"JALI_{name}_PORT", str(free_port()))
     return settings.load()

@@ -14,14 +14,21 @@ from components.core.private import Private
 from components.core.settings import Settings
 from components.privacy.ledger import Ledger, Partition, once
 from components.privacy.release import Gaussian, Release, SampledGaussian
-from tests.unit.commands.conftest import PARAMS
+from tests.unit.commands.conftest import ON_BOTH, PARAMS
 
 Run = Callable[..., str]
+
+pytestmark = ON_BOTH
+
+
+def opened(here: Settings, lifetime: Cap | None = None) -> Ledger:
+    partition = Partition(block="quarter", split=Split())
+    return Ledger.open(here.home, Cap(), lifetime, url=here.ledger_url, partition=partition)
 
 
 @pytest.fixture
 def ledger(here: Settings) -> Ledger:
-    return Ledger.open(here.home, Cap(), partition=Partition(block="quarter", split=Split()))
+    return opened(here)
 
 
 def of(split: str) -> Private[int]:
@@ -121,10 +128,13 @@ def test_people_read_a_table_and_the_releases_only_where_they_ask(run: Run, ledg
 
 def test_a_lifetime_cap_is_shown_as_in_force_once_a_release_was_made_under_it(run: Run, here: Settings) -> None:
     (here.root / "params.yaml").write_text(PARAMS + "privacy: {lifetime_cap: {epsilon: 20, delta: 1.0e-6}}\n")
-    partition = Partition(block="quarter", split=Split())
-    settle(Ledger.open(here.home, Cap(), partition=partition), "train", Gaussian(noise_multiplier=4.0), "popularity")
+    settle(opened(here), "train", Gaussian(noise_multiplier=4.0), "popularity")
     assert "in force from the next release on" in run("ledger", "show")
-    settle(Ledger.open(here.home, Cap(), Cap(epsilon=20), partition=partition), "train", Gaussian(noise_multiplier=4.0))
+    settle(
+        opened(here, Cap(epsilon=20)),
+        "train",
+        Gaussian(noise_multiplier=4.0),
+    )
     [lifetime] = json.loads(run("ledger", "show", "--json"))["lifetime"]
     assert (lifetime["bounded"], lifetime["in_force"], lifetime["cap"]) == (True, True, 20.0)
     assert lifetime["spent"] + lifetime["held"] + lifetime["left"] == pytest.approx(20)

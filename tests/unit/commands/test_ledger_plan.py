@@ -15,10 +15,13 @@ from components.core.settings import Settings
 from components.privacy.ledger import Ledger, Partition
 from components.privacy.release import Gaussian, Release
 from components.services.recommend import SERVICE
-from tests.unit.commands.conftest import PARAMS
+from tests.unit.commands.conftest import ON_BOTH, PARAMS
+from tests.unit.commands.test_ledger import opened
 from tests.unit.stages.toy import SERVICE as TOY
 
 Run = Callable[..., str]
+
+pytestmark = ON_BOTH
 
 
 @pytest.fixture
@@ -29,7 +32,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def charge(here: Settings, sigma: float, *, blocks: tuple[str, ...] = ("2026Q1",), lifetime: Cap | None = None) -> None:
     """Make one release of the train users."""
-    ledger = Ledger.open(here.home, Cap(), lifetime, partition=Partition(block="quarter", split=Split()))
+    ledger = Ledger.open(
+        here.home, Cap(), lifetime, url=here.ledger_url, partition=Partition(block="quarter", split=Split())
+    )
     rows = Private(_load=lambda: 7, digest=f"rows {sigma} {blocks}", blocks=blocks, split="train")
     event = Gaussian(noise_multiplier=sigma)
     release = Release(mechanism="gram", service="ads", sensitivity=1.0, event=event, blocks=blocks, split="train")
@@ -38,7 +43,7 @@ def charge(here: Settings, sigma: float, *, blocks: tuple[str, ...] = ("2026Q1",
 
 
 def rows_of(here: Settings) -> int:
-    return len(Ledger.open(here.home, Cap()).entries())
+    return len(opened(here).entries())
 
 
 @pytest.mark.slow

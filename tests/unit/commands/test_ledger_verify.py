@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 
 import pytest
@@ -15,15 +14,19 @@ from components.privacy.anchors import Anchor
 from components.privacy.ledger import Ledger
 from components.privacy.release import Gaussian
 from components.registry import anchors
+from tests.unit.privacy.builders import raw
 
+from .conftest import ON_BOTH
 from .test_ledger import settle
 
 Run = Callable[..., str]
 
+pytestmark = ON_BOTH
+
 
 @pytest.fixture
 def ledger(here: Settings) -> Ledger:
-    book = Ledger.open(here.home, Cap())
+    book = Ledger.open(here.home, Cap(), url=here.ledger_url)
     settle(book, "train", Gaussian(noise_multiplier=4.0))
     return book
 
@@ -38,16 +41,16 @@ def test_a_whole_ledger_is_said_to_be_whole_and_its_head_is_there_to_note(run: R
 
 
 def test_a_changed_row_is_found(run: Run, here: Settings, ledger: Ledger) -> None:
-    with sqlite3.connect(here.home / "ledger.db") as other:
-        other.execute("UPDATE entries SET verb = 'release' WHERE verb = 'settle'")
+    with raw(here.home) as execute:
+        execute("UPDATE entries SET verb = 'release' WHERE verb = 'settle'")
     with pytest.raises(ContractBroken, match="was changed or removed"):
         run("ledger", "verify")
 
 
 def test_a_cut_end_is_found_by_a_head_that_was_noted(run: Run, here: Settings, ledger: Ledger) -> None:
     noted = str(ledger.head)
-    with sqlite3.connect(here.home / "ledger.db") as other:
-        other.execute("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)")
+    with raw(here.home) as execute:
+        execute("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)")
     assert "none was changed" in run("ledger", "verify")
     with pytest.raises(ContractBroken, match="cut or replaced"):
         run("ledger", "verify", "--anchor", noted)
