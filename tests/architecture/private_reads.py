@@ -48,7 +48,7 @@ from tests.architecture.private_words import (
     READERS,
     TRUSTED,
 )
-from tests.architecture.seen import SEEN
+from tests.architecture.seen import entry
 
 
 @dataclass(frozen=True)
@@ -294,6 +294,5 @@ def _is_false(node: ast.expr) -> bool:
 
 
 def seen(finding: Finding) -> tuple[str, str, str] | None:
-    """The entry of `SEEN` that a finding is known by, the function's own or that of the whole module, else None."""
-    places = (finding.path, finding.function, finding.rule), (finding.path, "*", finding.rule)
-    return next((place for place in places if place in SEEN), None)
+    """The entry of `SEEN` that a finding is known by, else None."""
+    return entry(finding.path, finding.function, finding.rule)

@@ -1,9 +1,12 @@
 """What `private_reads` finds and a reviewer has seen: (module, function, rule), and why no row of a person leaves.
 
-"*" stands for a whole module. A new entry is a claim about privacy: it is reviewed as one.
+"*" stands for a whole module, and in `components/services/*/` for every service: what is given to `Service.rows` is
+named in `_rows` and read in `read_rows`. A new entry is a claim about privacy: it is reviewed as one.
 """
 
 from __future__ import annotations
+
+import re
 
 _DECLARED = "a field of a record, by names that are declared in the code"
 _TRUSTED_STAGE = "one line of the trusted zone: from folder to folder"
@@ -11,15 +14,15 @@ _SIMULATED = "the simulated shop's rows, which are nobody's"
 
 SEEN = {
     # what a release opens
-    ("components/services/recommend/data.py", "read_catalogue", "table"): "the public catalogue",
+    ("components/services/*/data.py", "read_catalogue", "table"): "the public catalogue",
+    ("components/services/*/data.py", "read_rows", "table"): "rows, which Private.map is given",
+    ("components/services/*/__init__.py", "_rows", "path"): "rows, which Private.map is given",
     ("components/services/ads/data.py", "read_catalogue", "table"): "the public ads and items",
-    ("components/services/ads/service.py", "_rows", "path"): "rows, which Private.map is given",
+    ("components/services/ads/__init__.py", "_rows", "path"): "rows, which Private.map is given",
     ("components/services/search/service.py", "_rows", "path"): "rows, which Private.map is given",
     ("components/services/ads/data.py", "read_rows", "table"): "rows, which Private.map is given",
     ("components/services/search/data.py", "read_catalogue", "table"): "the public catalogue",
     ("components/services/search/data.py", "read_rows", "table"): "rows, which Private.map is given",
-    ("components/services/recommend/data.py", "read_rows", "table"): "rows, which Private.map is given",
-    ("components/services/recommend/__init__.py", "_rows", "path"): "rows, which Private.map is given",
     ("components/stages/rows.py", "private_rows", "path"): "the public tables",
     ("components/stages/rows.py", "_users", "table"): "the users that are counted, which Private.map is given",
     ("components/stages/rows.py", "_users", "path"): "the users that are counted, which Private.map is given",
@@ -70,3 +73,10 @@ SEEN = {
     ("components/privacy/replay.py", "_privacy_plan", "open"): "a plan's own fields",
     ("components/privacy/trace.py", "*", "open"): "modules' names, for the replay test",
 }
+
+
+def entry(path: str, function: str, rule: str) -> tuple[str, str, str] | None:
+    """The key of `SEEN` that a place is known by: its function's own, its whole module's, or that of every service."""
+    service = re.sub(r"^components/services/[^/]+/", "components/services/*/", path)
+    places = (path, function, rule), (path, "*", rule), (service, function, rule)
+    return next((place for place in places if place in SEEN), None)
