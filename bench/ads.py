@@ -38,8 +38,8 @@ from components.services.ads.bundle import Bundle, read_bundle
 from components.services.ads.ceiling import told, true_rates
 from components.services.ads.data import CLICKED, Rows, impressions
 from components.services.ads.features import numbered, space
+from components.services.ads.forward import probabilities
 from components.services.ads.network import train
-from components.services.ads.scoring import probabilities
 
 COUNT_NOISE = 15.0
 DELTA = 1e-6

@@ -119,12 +119,13 @@ def check_prepared(
         ContractBroken: an expectation does not hold.
         Misconfigured: a suite cannot be used.
     """
-    parameters = {
+    parameters: dict[str, int | None] = {
         "max_items_per_user": max_items_per_user,
         "max_events_per_user": max_events_per_user,
         "max_messages_per_user": max_messages_per_user,
     }
-    items = _read(prepared / "items.parquet")
+    items, listed = _read(prepared / "items.parquet"), prepared / "ads.parquet"
+    parameters["listed_ads"] = (pq.read_metadata(listed).num_rows if listed.exists() else 0) or None
     found = {name: _without_quarantine(expectations / f"{name}.json") for name in ("prepared", *services)}
     tables = {
         name: derived.of_prepared(_read(prepared / f"{name}.parquet"), items)

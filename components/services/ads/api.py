@@ -99,7 +99,7 @@ def predict(bundle: Bundle, request: Request) -> Answer:
 
     import numpy as np
 
-    from components.services.ads.scoring import contributions, logits
+    from components.services.ads.forward import contributions, logits
 
     catalogue, cap = bundle.catalogue, bundle.config.frequency_cap
     seen = Counter(request.shown)

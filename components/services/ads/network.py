@@ -17,8 +17,8 @@ from components.privacy.release import Event
 from components.services.ads.bundle import Arrays, Bundle, Config, read_floor, write_bundle
 from components.services.ads.data import Catalogue, Matrix, Rows
 from components.services.ads.features import POSITIONS, space
+from components.services.ads.forward import prior
 from components.services.ads.params import AdsParams, NetworkParams
-from components.services.ads.scoring import prior
 from components.training import descent
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Network:
         __name__,
         "components.services.ads.data",
         "components.services.ads.features",
-        "components.services.ads.scoring",
+        "components.services.ads.forward",
         "components.services.bundles",
         "components.services.ads.bundle",
         "components.services.ads.model",

@@ -149,3 +149,11 @@ RECOMMEND_FAULTS: dict[str, Fault] = {
     "users with two items": lambda table: about(table, "i1"),
     "weight positive": planted("weight", -1.0),
 }
+ADS_FAULTS: dict[str, Fault] = {
+    "columns": without("session"),
+    "event kind": planted("event", "view"),
+    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
+    "users": lambda table: table.slice(0, 9 * 4),
+    "ads shown": lambda table: plant(table, "ad", *["a1"] * table.num_rows),
+    "position": planted("position", 0),
+}

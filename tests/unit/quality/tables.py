@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.data.tables import ADS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
+from components.data.tables import ACTIVITY, ADS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
 
 EXPECTATIONS = Path(__file__).parents[3] / "expectations"
 NOW = datetime(2001, 1, 1, tzinfo=UTC)
@@ -83,6 +83,27 @@ def interactions(users: int = 12) -> pa.Table:
         for k in range(3)
     ]
     return pa.Table.from_pylist(rows, schema=INTERACTIONS)
+
+
+def activity(users: int = 12) -> pa.Table:
+    """Each user is shown two ads, clicks on the second, and buys what it advertises."""
+    rows = [
+        {
+            "user": user(n),
+            "ts": END - timedelta(days=1, seconds=-second),
+            "event": event,
+            "session": f"s{n}",
+            "item": f"i{n % 5}" if event == "purchase" else None,
+            "ad": None if event == "purchase" else f"a{(n + shift) % 5}",
+            "position": position,
+            "block": "2000Q4",
+        }
+        for n in range(users)
+        for second, (event, shift, position) in enumerate(
+            [("impression", 1, 1), ("impression", 0, 2), ("ad_click", 0, 2), ("purchase", 0, None)]
+        )
+    ]
+    return pa.Table.from_pylist(rows, schema=ACTIVITY)
 
 
 def plant(table: pa.Table, column: str, *values: Any) -> pa.Table:

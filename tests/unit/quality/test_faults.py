@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from components.data.tables import ADS, EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
+from components.data.tables import ACTIVITY, ADS, EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
 from components.quality import derived, suites
 from components.quality.check import Checked, check
 
 from .faults import (
     AD_ROW_FAULTS,
     AD_TABLE_FAULTS,
+    ADS_FAULTS,
     EVENT_ROW_FAULTS,
     EVENT_TABLE_FAULTS,
     ITEM_ROW_FAULTS,
@@ -30,6 +32,7 @@ from .tables import (
     EXPECTATIONS,
     NOW,
     START,
+    activity,
     ads,
     events,
     interactions,
@@ -69,6 +72,12 @@ def _check_prepared(table: pa.Table, suite: str = "prepared") -> Checked:
 
 def _check_recommend(table: pa.Table) -> Checked:
     return _check_prepared(table, "recommend")
+
+
+def _check_service_of_ads(table: pa.Table, listed: int | None = 5) -> Checked:
+    full = derived.of_prepared(table, items())
+    parameters = {"max_events_per_user": 8, "listed_ads": listed}
+    return check("ads", full, suites.load(EXPECTATIONS / "ads.json"), parameters)
 
 
 @pytest.mark.parametrize("name", EVENT_TABLE_FAULTS)
@@ -144,6 +153,18 @@ def test_a_table_that_the_recommender_cannot_use_is_refused(name: str) -> None:
     assert name in _check_recommend(RECOMMEND_FAULTS[name](interactions())).record.failed
 
 
+@pytest.mark.parametrize("name", ADS_FAULTS)
+def test_a_table_that_the_ranker_of_ads_cannot_use_is_refused(name: str) -> None:
+    assert name in _check_service_of_ads(ADS_FAULTS[name](activity())).record.failed
+
+
+def test_a_source_that_lists_no_ads_keeps_no_other_service_from_its_table() -> None:
+    bought = activity().filter(pc.equal(activity()["event"], "purchase"))
+    checked = _check_service_of_ads(bought, listed=None)
+    assert checked.record.passed
+    assert checked.left_out == ("ads shown",)
+
+
 @pytest.mark.parametrize(
     ("run", "table"),
     [
@@ -153,6 +174,7 @@ def test_a_table_that_the_recommender_cannot_use_is_refused(name: str) -> None:
         (_check_messages, messages),
         (_check_prepared, interactions),
         (_check_recommend, interactions),
+        (_check_service_of_ads, activity),
     ],
 )
 def test_a_table_without_a_fault_passes_whole(
@@ -172,6 +194,7 @@ def test_a_table_without_a_fault_passes_whole(
         ("messages", {*MESSAGE_TABLE_FAULTS, *MESSAGE_ROW_FAULTS, "duplicate"}),
         ("prepared", {*PREPARED_FAULTS}),
         ("recommend", {*RECOMMEND_FAULTS}),
+        ("ads", {*ADS_FAULTS}),
     ],
 )
 def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> None:
@@ -187,10 +210,12 @@ def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> 
         ("messages", MESSAGES),
         ("prepared", INTERACTIONS),
         ("recommend", INTERACTIONS),
+        ("ads", ACTIVITY),
     ],
 )
 def test_every_suite_speaks_of_columns_that_exist(suite: str, schema: pa.Schema) -> None:
-    known = {*schema.names, *derived.DERIVED.get(suite, derived.DERIVED["prepared"])}
+    raw = suite if suite in ("events", "items", "messages") else {"ads_table": "ads"}.get(suite, "prepared")
+    known = {*schema.names, *derived.DERIVED[raw]}
     for expected in suites.load(EXPECTATIONS / f"{suite}.json").expectations:
         kwargs = expected.kwargs
         named = {
