@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaln, log_ndtr, logsumexp
 
 from components.core.errors import Refused
-from components.privacy.release import Event, Gaussian, SampledGaussian
+from components.privacy.release import BestOf, Event, Gaussian, SampledGaussian
 
 if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
@@ -61,11 +61,15 @@ def epsilon_of(events: Iterable[Event], delta: float, *, grid: float = FINE) -> 
     """Return the ε of all `events` together, by their privacy loss distribution (Doroshenko et al. 2022).
 
     The events are a schedule fixed before the first of them ran. Gaussian events alone are exact; anything sampled is
-    an upper bound, within about `grid` · √steps.
+    an upper bound, within about `grid` · √steps. A search has no such distribution: with one among them, the figure of
+    all is their conversion from RDP, which is larger.
 
     Raises:
         Refused: so much is lost that its distribution would not fit into memory.
     """
+    events = list(events)
+    if any(isinstance(event, BestOf) for event in events):
+        return rdp_epsilon_of(events, delta)
     mu, sampled = _merge(events)
     if not sampled:
         return gaussian_epsilon(mu, delta)
@@ -97,7 +101,12 @@ def rdp(event: Event, order: int) -> float:
     """Return the Rényi divergence of integer `order` ≥ 2 that `event` costs.
 
     Gaussian: count · α / 2σ². Sampled: the closed form for integer orders (Mironov, Talwar & Zhang 2019, section 3.3).
+    A search: `tuning`.
     """
+    if isinstance(event, BestOf):
+        from components.privacy import tuning  # it stands on this module
+
+        return tuning.rdp(event, order)
     if isinstance(event, Gaussian):
         return event.count * order / (2 * event.noise_multiplier**2)
     if event.sample_rate == 1:
@@ -191,6 +200,8 @@ def _merge(events: Iterable[Event]) -> tuple[float, dict[tuple[float, float], in
     for event in events:
         if isinstance(event, Gaussian):
             squares += event.count / event.noise_multiplier**2
+        elif isinstance(event, BestOf):
+            raise Refused("A search has no privacy loss distribution", next_step="Convert its Rényi divergence.")
         elif event.sample_rate == 1:
             squares += event.steps / event.noise_multiplier**2
         elif event.steps:

@@ -17,7 +17,7 @@ from components.core.errors import BudgetExhausted, ContractBroken, Misconfigure
 from components.core.params import Cap, Section, Split
 from components.privacy import accounting
 from components.privacy.chain import GENESIS, VERSION, Entry
-from components.privacy.release import Event, Gaussian, Release
+from components.privacy.release import Event, Release, SampledGaussian
 
 LIFETIME = "lifetime"
 """The block of the account that every release of a split charges, where a lifetime cap is set."""
@@ -275,12 +275,12 @@ def open_account(block: str, split: str, cap: Cap, *, order: int | None = None) 
 
 def steps_of(event: Event) -> int:
     """Return how many noisy draws `event` stands for."""
-    return event.count if isinstance(event, Gaussian) else event.steps
+    return event.steps if isinstance(event, SampledGaussian) else event.count
 
 
 def with_steps(event: Event, steps: int) -> Event:
     """Return `event` with another number of draws."""
-    return event.model_copy(update={"count" if isinstance(event, Gaussian) else "steps": steps})
+    return event.model_copy(update={"steps" if isinstance(event, SampledGaussian) else "count": steps})
 
 
 def _step(hold: Hold, verb: str, body: dict[str, Any]) -> Hold:

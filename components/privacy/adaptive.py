@@ -33,7 +33,7 @@ from scipy.special import log_ndtr, ndtr, ndtri
 
 from components.core.errors import Misconfigured, Refused
 from components.privacy import accounting
-from components.privacy.release import Event, SampledGaussian
+from components.privacy.release import BestOf, Event, SampledGaussian
 
 TAIL = 1e-12
 """Part of δ for a count that is further off than `REACH`; half of it is for rounding."""
@@ -106,8 +106,11 @@ def dominating_mu(event: Event, slack: float) -> float:
     """Return the least μ, to 10⁻⁹, that dominates `event` up to `slack`; a Gaussian's own, exactly, whatever `slack`.
 
     Raises:
-        Refused: so much is lost that its distribution would not fit into memory.
+        Refused: so much is lost that its distribution would not fit into memory; or it is a search, which no Gaussian
+            is known to dominate.
     """
+    if isinstance(event, BestOf):
+        raise Refused("A search is composed by its Rényi divergence alone", next_step="See `tuning`.")
     if not isinstance(event, SampledGaussian):
         return math.sqrt(event.count) / event.noise_multiplier
     everyone = math.sqrt(event.steps) / event.noise_multiplier

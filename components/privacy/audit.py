@@ -12,7 +12,7 @@ from components.privacy import accounting
 from components.privacy.canaries import Observed
 from components.privacy.lower_bounds import CONFIDENCE, bounds, ceiling
 from components.privacy.opened import Settled
-from components.privacy.release import Event, SampledGaussian
+from components.privacy.release import Event, SampledGaussian, noised
 
 QUIET, LOUD = 0.01, 1000.0
 """Noise multipliers of the runs on simulated rows: next to nothing, and far more than any signal."""
@@ -87,6 +87,7 @@ def proof(observed: Observed, claimed: Event, delta: float) -> dict[str, Any]:
         claimed: what is stated of it; ε of this event at `delta` is the claim that the bounds try to exceed.
         delta: see above.
     """
+    claimed = noised(claimed)
     found, most = bounds(observed, claimed, delta), ceiling(observed, claimed, delta)
     size = [users for users, coin in zip(observed.users, observed.inserted, strict=True) if coin]
     return {

@@ -27,7 +27,7 @@ from scipy import optimize, stats
 from components.core.errors import Refused
 from components.privacy import accounting
 from components.privacy.canaries import Canaries, Observed
-from components.privacy.release import Event, Gaussian, SampledGaussian
+from components.privacy.release import Gaussian, Noised, SampledGaussian
 
 CONFIDENCE = 0.999
 """With which each bound holds."""
@@ -59,14 +59,14 @@ class Bounds:
     noise_multiplier: float
 
 
-def bounds(observed: Observed, claimed: Event, delta: float) -> Bounds:
+def bounds(observed: Observed, claimed: Noised, delta: float) -> Bounds:
     """Return what was proved about a release of which `claimed` is said, at `delta`."""
     multiplier, share = largest_noise(observed, claimed), _share_to_guess(observed, claimed, delta)
     epsilon = _epsilon(claimed, multiplier, observed.steps, delta)
     return Bounds(epsilon, one_run(observed, delta, share=share), multiplier)
 
 
-def ceiling(observed: Observed, claimed: Event, delta: float) -> Bounds:
+def ceiling(observed: Observed, claimed: Noised, delta: float) -> Bounds:
     """Return what `bounds` says in the median of a mechanism that is exactly as claimed, with equally many canaries.
 
     The simulation is of the claim, and reads of `observed` only how many canaries and steps there were.
@@ -78,7 +78,7 @@ def ceiling(observed: Observed, claimed: Event, delta: float) -> Bounds:
     return Bounds(_epsilon(claimed, multiplier, observed.steps, delta), guessed, multiplier)
 
 
-def simulated(like: Observed, event: Event, drawn: np.random.Generator) -> Observed:
+def simulated(like: Observed, event: Noised, drawn: np.random.Generator) -> Observed:
     """Return what canaries, as many as in `like`, show of a mechanism that is exactly `event`."""
     rate, sigma, steps = _sampling(event), event.noise_multiplier, like.steps
     canaries = Canaries(np.array(like.users), drawn.random(len(like.users)) < 0.5)
@@ -90,7 +90,7 @@ def simulated(like: Observed, event: Event, drawn: np.random.Generator) -> Obser
     return canaries.observed
 
 
-def largest_noise(observed: Observed, claimed: Event, confidence: float = CONFIDENCE) -> float:
+def largest_noise(observed: Observed, claimed: Noised, confidence: float = CONFIDENCE) -> float:
     """Return the largest noise multiplier that is compatible with what was observed at `confidence`; see the module.
 
     Infinite where no noise is too much, and 1/16 of the claimed one where none at all was seen.
@@ -181,11 +181,11 @@ def noncentral_t_tail(value: float, freedom: int, centre: float) -> float:
     return float(np.sum(mass * stats.norm.cdf(centre - value * at)) / np.sum(mass))
 
 
-def _sampling(event: Event) -> float:
+def _sampling(event: Noised) -> float:
     return event.sample_rate if isinstance(event, SampledGaussian) else 1.0
 
 
-def _share_to_guess(observed: Observed, claimed: Event, delta: float) -> float:
+def _share_to_guess(observed: Observed, claimed: Noised, delta: float) -> float:
     """Return the share of guesses that proves most about a mechanism that is exactly as claimed."""
     canaries = sum(size == 1 for size in observed.users)
     signal = _sampling(claimed) * math.sqrt(observed.steps) / claimed.noise_multiplier
@@ -201,7 +201,7 @@ def _share_to_guess(observed: Observed, claimed: Event, delta: float) -> float:
     return max(_GUESSED, key=proves)
 
 
-def _epsilon(claimed: Event, noise_multiplier: float, steps: int, delta: float) -> float:
+def _epsilon(claimed: Noised, noise_multiplier: float, steps: int, delta: float) -> float:
     """Return ε of the claimed event with another noise; where that is too much for a figure, with more noise."""
     if math.isinf(noise_multiplier):
         return 0.0

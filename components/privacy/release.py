@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.core import digest
+from components.core.errors import ContractBroken
 from components.core.evidence import Record
 
 
@@ -31,7 +32,50 @@ class SampledGaussian(_Event):
     steps: int = Field(ge=0)
 
 
-Event = Annotated[Gaussian | SampledGaussian, Field(discriminator="type")]
+Noised = Gaussian | SampledGaussian
+"""What one mechanism costs; a search runs mechanisms of these."""
+_Part = Annotated[Noised, Field(discriminator="type")]
+
+
+class Trials(_Event):
+    """The law of how many trials a search makes; it reads no data, and its draw is told to nobody.
+
+    `negative_binomial` is truncated at 1 (Papernot & Steinke 2022, definition 1): `shape` is its η, 1 for the geometric
+    law, 0 for the logarithmic one.
+    """
+
+    law: Literal["negative_binomial", "poisson"] = "negative_binomial"
+    expected: float = Field(ge=1, le=10_000)
+    shape: float = Field(1.0, gt=-1, le=100)
+
+
+class BestOf(_Event):
+    """The best of a random number of trials by their own noised scores, and nothing of the others (`tuning`).
+
+    Attributes:
+        choices: what a trial may be, each one a composition; which of them it is follows from a public draw.
+        trials: the law of their number.
+        count: 1 for a search, 0 for one that never began.
+    """
+
+    type: Literal["best_of"] = "best_of"
+    choices: tuple[tuple[_Part, ...], ...] = Field(min_length=1)
+    trials: Trials
+    count: int = Field(1, ge=0)
+
+
+Event = Annotated[Gaussian | SampledGaussian | BestOf, Field(discriminator="type")]
+
+
+def noised(event: Event) -> Noised:
+    """Return `event` as that of one mechanism.
+
+    Raises:
+        ContractBroken: it is a search, which has no noise multiplier of its own.
+    """
+    if isinstance(event, BestOf):
+        raise ContractBroken("A search is no single mechanism", value=event.type, limit="gaussian, sampled_gaussian")
+    return event
 
 
 class Release(Record):

@@ -26,7 +26,7 @@ from components.core.errors import ContractBroken, Refused
 from components.privacy.accounts import steps_of, with_steps
 from components.privacy.draws import Fault, Vector, noise_faults
 from components.privacy.plan import Planned, PrivacyPlan
-from components.privacy.release import Event, SampledGaussian
+from components.privacy.release import Event, SampledGaussian, noised
 from components.privacy.trace import Answer, Tape, Trace, traced
 
 Mechanism = Callable[[Any, Callable[[int], None], Path], Event]
@@ -190,7 +190,7 @@ def _relative(distances: list[float], sigmas: list[float], event: Event) -> floa
     loss = [distance / sigma for distance, sigma in zip(distances, sigmas, strict=False)]
     if isinstance(event, SampledGaussian):
         return max(loss, default=0.0) * event.noise_multiplier
-    return math.hypot(*loss) * event.noise_multiplier / math.sqrt(max(event.count, 1))
+    return math.hypot(*loss) * noised(event).noise_multiplier / math.sqrt(max(event.count, 1))
 
 
 def _noise(one: Trace, two: Trace, sigmas: list[float]) -> list[tuple[Vector, float]]:

@@ -10,7 +10,7 @@ from components.core.errors import Refused
 from components.core.params import Cap
 from components.core.records import SPLITS, Audit, AuditFigures, Charge, PrivacyStatement, SplitCost
 from components.privacy import accounting, adaptive
-from components.privacy.release import Event, Gaussian, Release, SampledGaussian
+from components.privacy.release import Event, Gaussian, Release, SampledGaussian, noised
 
 Purpose = Literal["count", "floor", "candidate", "choosing", "judging"]
 
@@ -135,7 +135,7 @@ def candidate_of(stated: PrivacyStatement) -> str:
 
 
 def _charge(one: Charged) -> Charge:
-    event = one.release.event
+    event = noised(one.release.event)
     sampled = isinstance(event, SampledGaussian)
     return Charge(
         mechanism=one.release.mechanism,
@@ -168,7 +168,7 @@ def _split_costs(charged: Sequence[Charged], budgets: Mapping[str, float]) -> li
 def _within(budget: float, releases: Sequence[Charged]) -> float:
     """Return the ε of one split's `releases`, at the δ that they were kept within; it may not be above `budget`."""
     delta = max(one.delta for one in releases)
-    counts = [one.release.event.noise_multiplier for one in releases if one.purpose == "count"]
+    counts = [noised(one.release.event).noise_multiplier for one in releases if one.purpose == "count"]
     kept = adaptive.proved_delta(delta, max(counts)) if counts else delta
     composed = adaptive.epsilon_of([one.release.event for one in releases], kept)
     if not composed <= budget * (1 + 1e-7):
@@ -182,6 +182,7 @@ def _within(budget: float, releases: Sequence[Charged]) -> float:
 
 
 def _describe(event: Event) -> str:
+    event = noised(event)
     if isinstance(event, Gaussian):
         times = f"{event.count} × " if event.count != 1 else ""
         return f"{times}Gaussian, σ = {event.noise_multiplier:.3g} sensitivities"
