@@ -7,12 +7,13 @@ the result does not depend on the order of the rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.core.params import Prepare
@@ -20,7 +21,7 @@ from components.core.progress import Progress, no_progress
 from components.data import backend
 from components.data.blocks import Block, name_of, starts
 from components.data.prepare import period_of, user_ranges, within
-from components.data.tables import ACTIVITY, ADS, PREPARED_MESSAGES, write_table
+from components.data.tables import ACTIVITY, ADS, CALENDAR, PREPARED_MESSAGES, write_table
 
 KINDS = ("search", "click", "cart", "purchase", "return", "review", "impression", "ad_click")
 """Kinds of events that services read one by one; a mere view is none."""
@@ -33,9 +34,10 @@ def extend(
     prepared: Path,
     *,
     blocks: Collection[str] | None = None,
+    window: tuple[datetime | None, datetime | None] = (None, None),
     progress: Progress = no_progress,
 ) -> None:
-    """Write ads, activity and messages beside the interactions in the folder `prepared`.
+    """Write ads, the calendar, activity and messages beside the interactions in the folder `prepared`.
 
     Activity holds a user's latest `params.max_events_per_user` events of `KINDS`, messages the latest
     `params.max_messages_per_user`; exact duplicates are one. Both are sorted by user and time. They do not depend on
@@ -47,10 +49,14 @@ def extend(
         block: the kind of calendar blocks.
         prepared: the folder that `prepare` wrote.
         blocks: only what was done in these is read, as by `prepare`; by default all.
+        window: half-open, as it was collected. The calendar, which is public, has its days; where an end is open, as
+            only that of a public source may be, those from the first or to the last event.
         progress: called with the ranges of users that are done.
     """
     ads = checked / "ads.parquet"
     write_table(prepared / "ads.parquet", ADS, [pq.read_table(ads).sort_by("ad")] if ads.exists() else [])
+    span = _span(checked, window)
+    write_table(prepared / "calendar.parquet", CALENDAR, [calendar(*span, block, blocks)] if span else [])
     for name, source, schema, limit in (
         ("activity", "events", ACTIVITY, params.max_events_per_user),
         ("messages", "messages", PREPARED_MESSAGES, params.max_messages_per_user),
@@ -58,6 +64,25 @@ def extend(
         path = checked / f"{source}.parquet"
         tables = _bounded(path, schema, limit, block, blocks, prepared, progress) if path.exists() else iter(())
         write_table(prepared / f"{name}.parquet", schema, tables)
+
+
+def calendar(start: datetime, end: datetime, block: Block, blocks: Collection[str] | None = None) -> pa.Table:
+    """Return the days (UTC) that the half-open window `[start, end)` meets, each with its block, of `blocks` alone."""
+    first, last = start.astimezone(UTC).date(), (end.astimezone(UTC) - timedelta(microseconds=1)).date()
+    days = [first + timedelta(days=day) for day in range((last - first).days + 1)]
+    named = [(day, name_of(datetime(day.year, day.month, day.day, tzinfo=UTC), block)) for day in days]
+    kept = [(day, name) for day, name in named if blocks is None or name in blocks]
+    return pa.table([[day for day, _ in kept], [name for _, name in kept]], schema=CALENDAR)
+
+
+def _span(checked: Path, window: tuple[datetime | None, datetime | None]) -> tuple[datetime, datetime] | None:
+    start, end = window
+    if start is not None and end is not None:
+        return start, end
+    ends = pc.min_max(pq.read_table(checked / "events.parquet", columns=["ts"])["ts"]).as_py()
+    if ends["min"] is None:
+        return None
+    return start or ends["min"], end or ends["max"] + timedelta(microseconds=1)
 
 
 def latest(rows: ir.Table, limit: int) -> ir.Table:

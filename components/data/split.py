@@ -12,6 +12,7 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from components.core import digest
 from components.core.errors import ContractBroken
@@ -21,7 +22,7 @@ from components.core.private import Private
 from components.core.progress import Progress, no_progress
 from components.core.records import SPLITS
 from components.data import backend
-from components.data.tables import ACTIVITY, INTERACTIONS, PREPARED_MESSAGES
+from components.data.tables import ACTIVITY, INTERACTIONS, PREPARED_MESSAGES, SHARES, write_table
 
 PRIVATE = {
     "interactions": (INTERACTIONS, ("user", "item", "block")),
@@ -29,8 +30,8 @@ PRIVATE = {
     "messages": (PREPARED_MESSAGES, ("user", "ts", "message")),
 }
 """Tables of people that prepare leaves, each with its schema and the order of its rows."""
-PUBLIC = ("items", "ads")
-"""Tables that prepare leaves and that are public."""
+PUBLIC = ("items", "ads", "calendar")
+"""Tables that prepare leaves and that are public. `split` puts one of its own beside them: `shares`, of the users."""
 
 _SALT = "jali/split/v1|"
 _DIGITS = 8
@@ -74,6 +75,8 @@ def split(
         for name in PUBLIC:
             if (table := prepared / f"{name}.parquet").exists():
                 shutil.copyfile(table, part / "public" / table.name)
+        told = pa.table({"split": SPLITS, "share": [getattr(shares, which) for which in SPLITS]})
+        write_table(part / "public" / "shares.parquet", SHARES, [told])
         with backend.duckdb(part) as connection:
             tables = {
                 name: connection.read_parquet(prepared / f"{name}.parquet")

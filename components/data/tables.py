@@ -96,6 +96,12 @@ ACTIVITY = pa.schema(
 PREPARED_MESSAGES = pa.schema([*MESSAGES, pa.field("block", pa.string(), nullable=False)])
 """A user's messages, bounded to the latest of each user."""
 
+CALENDAR = pa.schema([pa.field("day", pa.date32(), nullable=False), pa.field("block", pa.string(), nullable=False)])
+"""The days (UTC) of the window that was collected, as far as their blocks are read: public."""
+
+SHARES = pa.schema([pa.field("split", pa.string(), nullable=False), pa.field("share", pa.float64(), nullable=False)])
+"""Which share of the users is in which split: public."""
+
 QUARANTINE = pa.schema(
     [
         pa.field("reason", pa.string(), nullable=False),

@@ -27,7 +27,8 @@ def prepare(run: Run, progress: Progress = no_progress) -> None:
     blocks = blocks_read(run, collected.digest, collected.blocks).fresh
     shaped = params.prepare, params.privacy.block
     prepare_interactions(events, items, *shaped, prepared, blocks=blocks, progress=progress)
-    extend(events.parent, *shaped, prepared, blocks=blocks, progress=progress)
+    window = collected.start, collected.end
+    extend(events.parent, *shaped, prepared, blocks=blocks, window=window, progress=progress)
     check_prepared(
         prepared,
         run.reports,
