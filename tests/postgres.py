@@ -89,9 +89,10 @@ def _stop(server: subprocess.Popen[bytes], starter: int) -> None:
 def _remove_if_dead(folder: Path) -> None:
     """Remove what a run left that was killed; its server ended with it."""
     pid = folder / "data" / "postmaster.pid"
-    # One without a number may be starting, unless it is old.
+    # One without a number may be starting, unless it is old. While initdb runs, before there is a log, the number is
+    # of a process that soon ends.
     with suppress(OSError, ValueError, IndexError):
-        number = int(pid.read_text().split()[0]) if pid.exists() else None
+        number = int(pid.read_text().split()[0]) if pid.exists() and (folder / "log").exists() else None
         old = time.time() - folder.stat().st_mtime > 3600
         if old if number is None else not Path("/proc", str(number)).exists():
             shutil.rmtree(folder, ignore_errors=True)
