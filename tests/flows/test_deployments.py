@@ -78,6 +78,14 @@ def test_the_dataset_is_made_every_night_and_the_training_every_week(found: dict
     assert not any(crons[name] for name in ("request", "decided", "by-hand"))
 
 
+def test_each_service_is_trained_every_week_by_a_deployment_of_its_own(found: dict[str, DeploymentResponse]) -> None:
+    configured = yaml.safe_load((ROOT / "params.yaml").read_text())["services"]
+    weekly = [one for name, one in found.items() if name.startswith("weekly") and name != "weekly-gpu"]
+    assert {one.parameters["service"] for one in weekly} >= set(configured)
+    assert len({one.parameters["service"] for one in weekly}) == len(weekly)
+    assert all(one.schedules[0].active for one in weekly)
+
+
 def test_only_one_training_runs_at_a_time_however_it_was_started(deployed: Settings, client: SyncPrefectClient) -> None:
     assert client.read_global_concurrency_limit_by_name(TRAININGS).limit == 1
 
