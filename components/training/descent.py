@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     __name__,
+    "components.training.augment",
     "components.training.fit",
     "components.training.ranks",
     "components.training.watched",

@@ -22,7 +22,7 @@ from components.privacy.release import Event
 from components.services.recommend.bundle import Arrays, Bundle, Config, read_floor, write_bundle
 from components.services.recommend.columns import Columns, partition
 from components.services.recommend.data import Catalogue, Matrix, Rows
-from components.services.recommend.params import AutoencoderParams, RecommendParams
+from components.services.recommend.params import Augmentation, AutoencoderParams, RecommendParams
 from components.training import descent
 
 if TYPE_CHECKING:
@@ -38,9 +38,15 @@ class AutoencoderPlan(descent.DescentPlan):
     columns: int
     enough_categories: int
     params: AutoencoderParams
+    augmentation: Augmentation
 
 
-def network(columns: Columns, popularity: npt.NDArray[np.float64], params: AutoencoderParams) -> Network:
+def network(
+    columns: Columns,
+    popularity: npt.NDArray[np.float64],
+    params: AutoencoderParams,
+    augmentation: Augmentation | None = None,
+) -> Network:
     """Return the untrained network.
 
     Columns that share categories start with embeddings that share directions: a column's is the mean of one random
@@ -63,6 +69,7 @@ def network(columns: Columns, popularity: npt.NDArray[np.float64], params: Autoe
         prior,
         dropout=params.dropout,
         learning_rate=params.learning_rate,
+        item_dropout=augmentation.item_dropout if augmentation else 0.0,
     )
 
 
@@ -71,6 +78,7 @@ def train(
     columns: Columns,
     floor: Bundle,
     params: AutoencoderParams,
+    augmentation: Augmentation | None = None,
     *,
     plan: PrivacyPlan | None,
     intend: Callable[[int], None] | None = None,
@@ -82,7 +90,7 @@ def train(
     """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling."""
     from components.training.fit import fit
 
-    module = network(columns, columns.total(floor.popularity.astype(np.float64)), params)
+    module = network(columns, columns.total(floor.popularity.astype(np.float64)), params, augmentation)
     schedule = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
     fitted = fit(
         module,
@@ -141,6 +149,7 @@ class Autoencoder:
             columns=params.columns,
             enough_categories=params.enough_categories,
             params=chosen,
+            augmentation=params.augmentation,
             floor=digest.of_path(floor) if floor else "",
         )
 
@@ -173,6 +182,7 @@ class Autoencoder:
             columns,
             known,
             plan.params,
+            plan.augmentation,
             plan=plan.privacy,
             intend=intend,
             checkpoints=telemetry and telemetry / "checkpoints",

@@ -33,7 +33,9 @@ def ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: RecommendPara
     ways: dict[str, Scorer] = {"popularity": lambda history: scores(floor, history), "ease": by_ease}
     if "autoencoder" in params.candidates:
         columns = partition(catalogue, shares.astype(np.float64), limit=params.columns, enough=params.enough_categories)
-        trained, _ = autoencoder.train(columns.count(train.matrix), columns, floor, params.autoencoder, plan=None)
+        trained, _ = autoencoder.train(
+            columns.count(train.matrix), columns, floor, params.autoencoder, params.augmentation, plan=None
+        )
         ways["autoencoder"] = lambda history: scores(trained, history)
     return {name: _means(lines(way, test, _SEED)) for name, way in ways.items()}
 

@@ -6,6 +6,8 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor, nn
 
+from components.training.augment import item_dropout
+
 _MOMENTUM = 0.9
 
 
@@ -21,16 +23,24 @@ class Autoencoder(lightning.LightningModule):
         prior: `(columns,)` start of the logits; log-popularity, so that training starts at the floor.
         dropout: see above.
         learning_rate: of gradients that are means over users.
+        item_dropout: chance with which an item of a row takes no part in a step.
     """
 
     def __init__(
-        self, encoder: Tensor, decoder: Tensor, prior: Tensor, *, dropout: float, learning_rate: float
+        self,
+        encoder: Tensor,
+        decoder: Tensor,
+        prior: Tensor,
+        *,
+        dropout: float,
+        learning_rate: float,
+        item_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         columns, hidden = encoder.shape
         self.encoder = nn.Linear(columns, hidden)
         self.decoder = nn.Linear(hidden, columns)
-        self.dropout = dropout
+        self.dropout, self.item_dropout = dropout, item_dropout
         self.learning_rate = learning_rate
         with torch.no_grad():
             self.encoder.weight.copy_(encoder.T)
@@ -45,6 +55,7 @@ class Autoencoder(lightning.LightningModule):
 
     def losses(self, counted: Tensor) -> Tensor:
         """Return each row's loss, `(rows,)`; a row of which nothing was hidden has none."""
+        counted = item_dropout(counted, self.item_dropout)
         hidden = counted * self._hidden_part(counted.detach())
         likelihood = torch.log_softmax(self(counted - hidden), dim=1)
         return -(hidden * likelihood).sum(dim=1) / hidden.sum(dim=1).clamp_min(1.0)

@@ -46,6 +46,14 @@ class AutoencoderParams(Section):
     """As for the Gram matrix."""
 
 
+class Augmentation(Section):
+    """How rows are varied while a model is trained, within the row (`components.training.augment`)."""
+
+    item_dropout: float = Field(0.0, ge=0, lt=1)
+    """Chance with which an item of a user is left out of a step, neither seen nor asked for. For the autoencoder: what
+    is released once, as the Gram matrix is, reads each row once."""
+
+
 Name = Literal["popularity", "gram", "autoencoder"]
 
 
@@ -62,6 +70,7 @@ class RecommendParams(Section):
     """Most items of a user that are read; what `prepare` has already bounded is unchanged by the same bound."""
     gram: GramParams = GramParams()
     autoencoder: AutoencoderParams = AutoencoderParams()
+    augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")
     def _the_floor_takes_part(self) -> Self:
