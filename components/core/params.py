@@ -179,6 +179,18 @@ class Params(Section):
     split: Split = Split()
     privacy: Privacy = Privacy()
     training: Training = Training()
+class SmallerBundles(Section):
+    """Whose bundles are made smaller after their training, before anything judges them. A form goes on that is so many
+    times smaller, or faster (p95) and never slower than that, and on simulated people loses no larger part of the first
+    metric (the bound of 95%, not the mean)."""
+
+    services: tuple[str, ...] = ()
+    times_smaller: float = Field(3.0, ge=1)
+    times_faster: float = Field(2.0, ge=1)
+    most_slower: float = Field(1.25, ge=1)
+    most_loss: float = Field(0.005, ge=0, lt=1)
+
+
     performance: PerformanceFlags = PerformanceFlags()
     gates: Gates = Gates()
     promotion: Promotion = Promotion()
@@ -197,6 +209,7 @@ class Params(Section):
         return self.sources[self.source]
 
     def but(self, **changes: Any) -> Params:
+    smaller: SmallerBundles = SmallerBundles()
         """Return these params with top-level keys replaced, dicts merged, and everything checked again."""
         return _validate(merged(self.model_dump(mode="json"), changes), "the overrides")
 

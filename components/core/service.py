@@ -139,6 +139,21 @@ class Exposure:
 
 
 @dataclass(frozen=True)
+class Smaller:
+    """How a released bundle is made smaller. It costs nothing: what comes of a release alone is post-processing.
+
+    Attributes:
+        ways: by name, `(bundle folder, out)`: write another bundle of the service to the empty folder `out`, the same
+            files for the same bundle. It reads the bundle and what is public, and nobody's rows.
+        simulated: `(bundle folder, seed) -> rows` of people who are nobody, drawn from what the bundle itself answers,
+            on whom the loss is measured.
+    """
+
+    ways: Mapping[str, Callable[[Path, Path], None]]
+    simulated: Callable[[Path, int], Any]
+
+
+@dataclass(frozen=True)
 class Service:
     """A service by its parts; flows, stages, gates, registry, serving and tests know nothing else about it.
 
@@ -171,6 +186,9 @@ class Service:
             the example, where None.
         floor_needs: `(mu, population, catalogue) -> part` of μ², between 0 and 1, below which a floor is so noisy that
             nothing can be built on it (see `shares`); None where its `share` is always enough.
+        smaller: how a personal bundle is made smaller before it is evaluated; None where there is no way.
+        grid: what a search may try, by personal candidate and key of the parameters; the keys are those that shape a
+            plan, since all trials read the same rows. Public: nothing in it was chosen by looking at people's rows.
         chosen: params -> the candidates that take part, the floor among them; all, where None. The others cost nothing.
     """
 
@@ -196,6 +214,7 @@ class Service:
     method: Literal["GET", "POST"] = "POST"
     story: Callable[[Callable[[Mapping[str, Any]], dict[str, Any]]], list[str]] | None = None
     floor_needs: Callable[[float, int, Any], float] | None = None
+    smaller: Smaller | None = None
     chosen: Callable[[Any], Sequence[str]] | None = None
 
     @property

@@ -38,10 +38,13 @@ def request_of(run: Run, name: str) -> TrainingRequest:
 def training_key(run: Run, name: str) -> str:
     """Return the digest of everything that a training's outcome depends on: dataset, parameters and mechanisms."""
     service, params = run.service(name)
+    turned = run.params.model_dump(mode="json", include={"training", "privacy", "gates", "smaller"})
+    if name not in turned["smaller"]["services"]:
+        del turned["smaller"]
     return digest.of_json(
         {
             "dataset": dataset_of(run).digest,
-            "params": run.params.model_dump(mode="json", include={"training", "privacy", "gates"}),
+            "params": turned,
             "service": params.model_dump(mode="json"),
             "mechanisms": {key: digest.of_modules(one.modules) for key, one in service.candidates.items()},
         }

@@ -1,4 +1,4 @@
-"""Train: count the users, divide the budget, and fit every candidate."""
+"""Train: count the users, divide the budget, fit every candidate, and make its bundle smaller where that is asked."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from components.stages.rows import (
     public_tables,
 )
 from components.stages.run import Run
+from components.stages.smaller import carry, shrunk
 
 
 def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Trained, ...]:
@@ -75,6 +76,8 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
         budget.write(part / "budget.json")
         for one in trained:
             one.write(part / f"{one.candidate}.json")
+            if form := shrunk(run, one.bundle):
+                form.write(part / f"{one.candidate}-smaller.json")
             if seen := observed(run, one):
                 seen.write(part / f"{one.candidate}-canaries.json")
     return tuple(trained)
@@ -87,7 +90,8 @@ def telemetry(run: Run, name: str, key: str) -> Path:
 
 def observed(run: Run, one: Trained) -> Observed | None:
     """Return what was seen of the canaries of the release that made a bundle; None where there were none."""
-    return run.records().find(Observed, _observed_key(one.key, one.bundle))
+    form = shrunk(run, one.bundle)
+    return run.records().find(Observed, _observed_key(one.key, form.whole if form else one.bundle))
 
 
 def _observed_key(key: str, bundle: str) -> str:
@@ -146,13 +150,12 @@ def _fitted(
     shutil.rmtree(aside / "checkpoints", ignore_errors=True)
     assert settled.folder is not None, "what was just settled is there"
     assert settled.output is not None, "a candidate leaves a bundle"
-    with atomic_path(run.models(service.name) / candidate.name) as part:
-        shutil.copytree(settled.folder, part)
+    bundle = carry(run, service, candidate, settled.folder)
     return Trained(
         service=service.name,
         candidate=candidate.name,
         personal=candidate.personal,
-        bundle=settled.output,
+        bundle=bundle,
         release=release.digest,
         key=key,
         dataset=dataset_of(run).digest,

@@ -16,6 +16,7 @@ from components.services.recommend.gram import Gram
 from components.services.recommend.params import RecommendParams
 from components.services.recommend.popularity import Popularity, needs
 from components.services.recommend.scoring import METRICS, probe, score
+from components.services.recommend.smaller import SMALLER
 
 __all__ = ["SERVICE"]
 
@@ -53,6 +54,7 @@ SERVICE = Service(
     exposure=EXPOSURE,
     story=api.story,
     floor_needs=needs,
+    smaller=SMALLER,
     chosen=lambda params: params.candidates,
 )
 """What flows, gates, registry and serving know of it."""
