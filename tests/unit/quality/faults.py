@@ -157,3 +157,10 @@ ADS_FAULTS: dict[str, Fault] = {
     "ads shown": lambda table: plant(table, "ad", *["a1"] * table.num_rows),
     "position": planted("position", 0),
 }
+DEMAND_FAULTS: dict[str, Fault] = {
+    "columns": without("quantity"),
+    "event kind": planted("event", "teleport"),
+    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
+    "users": lambda table: table.slice(0, 9),
+    "quantity": planted("quantity", 0),
+}

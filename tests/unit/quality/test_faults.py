@@ -17,6 +17,7 @@ from .faults import (
     AD_ROW_FAULTS,
     AD_TABLE_FAULTS,
     ADS_FAULTS,
+    DEMAND_FAULTS,
     EVENT_ROW_FAULTS,
     EVENT_TABLE_FAULTS,
     ITEM_ROW_FAULTS,
@@ -78,6 +79,11 @@ def _check_service_of_ads(table: pa.Table, listed: int | None = 5) -> Checked:
     full = derived.of_prepared(table, items())
     parameters = {"max_events_per_user": 8, "listed_ads": listed}
     return check("ads", full, suites.load(EXPECTATIONS / "ads.json"), parameters)
+
+
+def _check_demand(table: pa.Table) -> Checked:
+    parameters = {"max_events_per_user": 8}
+    return check("demand", derived.of_prepared(table, items()), suites.load(EXPECTATIONS / "demand.json"), parameters)
 
 
 @pytest.mark.parametrize("name", EVENT_TABLE_FAULTS)
@@ -158,6 +164,11 @@ def test_a_table_that_the_ranker_of_ads_cannot_use_is_refused(name: str) -> None
     assert name in _check_service_of_ads(ADS_FAULTS[name](activity())).record.failed
 
 
+@pytest.mark.parametrize("name", DEMAND_FAULTS)
+def test_a_table_that_the_forecaster_of_demand_cannot_use_is_refused(name: str) -> None:
+    assert name in _check_demand(DEMAND_FAULTS[name](activity())).record.failed
+
+
 def test_a_source_that_lists_no_ads_keeps_no_other_service_from_its_table() -> None:
     bought = activity().filter(pc.equal(activity()["event"], "purchase"))
     checked = _check_service_of_ads(bought, listed=None)
@@ -175,6 +186,7 @@ def test_a_source_that_lists_no_ads_keeps_no_other_service_from_its_table() -> N
         (_check_prepared, interactions),
         (_check_recommend, interactions),
         (_check_service_of_ads, activity),
+        (_check_demand, activity),
     ],
 )
 def test_a_table_without_a_fault_passes_whole(
@@ -195,6 +207,7 @@ def test_a_table_without_a_fault_passes_whole(
         ("prepared", {*PREPARED_FAULTS}),
         ("recommend", {*RECOMMEND_FAULTS}),
         ("ads", {*ADS_FAULTS}),
+        ("demand", {*DEMAND_FAULTS}),
     ],
 )
 def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> None:
@@ -211,6 +224,7 @@ def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> 
         ("prepared", INTERACTIONS),
         ("recommend", INTERACTIONS),
         ("ads", ACTIVITY),
+        ("demand", ACTIVITY),
     ],
 )
 def test_every_suite_speaks_of_columns_that_exist(suite: str, schema: pa.Schema) -> None:

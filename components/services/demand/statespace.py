@@ -1,0 +1,158 @@
+"""State space with known observation variance: the privacy noise is taken out of the history, not forecast.
+
+Series i of a group (the categories, or the sites) sells in week t
+
+    y_it = (1 + β x_it) · (a_it + L_i g_t + L_i h_t) + e_it        e_it ~ N(0, σ_i² + φ₁ L_i + φ₂ L_i²)
+
+a is its own level and g that of all, both walk; h is what one week has for all; x is the share of its units on offer; L
+is the series' mean. σ is the deviation of the noise of the release: known, so that a filter separates it from what
+demand itself does. The other figures are few and shared by the group, found by maximum a posteriori: a shop's history
+is short. The filter and its likelihood are those of statsmodels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.core.params import PerformanceFlags
+from components.core.progress import Progress, no_progress
+from components.privacy.canaries import Canaries
+from components.privacy.release import Gaussian
+from components.services.demand.bundle import Bundle, bundle_of, write_bundle
+from components.services.demand.data import Catalogue, Floats
+from components.services.demand.forecast import Forecast, joined
+from components.services.demand.naive import Naive
+from components.services.demand.release import DemandPlan, Released, release
+from components.services.demand.rows import Rows
+
+_PRIOR = np.log([3.0, 0.01, 0.01, 0.002, 0.002])
+"""Where φ₁, φ₂, the variances of h, of a's walk and of g's walk are expected, the last four relative to L²."""
+_SPREAD = np.array([0.7, 1.0, 1.5, 1.5, 1.5])
+"""How far from there, in logarithms."""
+_OFFER, _OFFER_SPREAD = 0.3, 0.5
+_ROUNDS = 25
+
+
+def forecast(history: Floats, sigma: Floats, ahead: int, offered: Floats, categories: int) -> Forecast:
+    """Return the forecast of categories and sites, each group by its own model.
+
+    Args:
+        history: `(weeks, series)` noised units; NaN where a week is missing.
+        sigma: `(series,)` deviation of the noise on each.
+        ahead: weeks to forecast.
+        offered: `(weeks + ahead, series)` share on offer.
+        categories: how many of the series are categories.
+    """
+    groups = (slice(None, categories), slice(categories, None))
+    return joined(*(_Group(history[:, each], sigma[each], offered[:, each]).forecast(ahead) for each in groups))
+
+
+class _Group:
+    def __init__(self, history: Floats, sigma: Floats, offered: Floats) -> None:
+        from statsmodels.tsa.statespace.kalman_filter import FILTER_UNIVARIATE, KalmanFilter
+
+        self.weeks, self.series = history.shape
+        known = np.isfinite(history).sum(axis=0).clip(1)
+        mean = np.nansum(history, axis=0) / known
+        self.level = np.maximum(mean, np.maximum(sigma / np.sqrt(known), 1e-3))
+        self.noise, self.offered = sigma**2, offered
+        size = self.series + 2
+        self.filter = KalmanFilter(k_endog=self.series, k_states=size, filter_method=FILTER_UNIVARIATE)
+        self.filter.bind(np.array(history, dtype=np.float64))
+        self.filter["transition"] = np.diag([*np.ones(self.series + 1), 0.0])
+        self.filter["selection"] = np.eye(size)
+        self.start = np.maximum(mean, 0)
+        self.spread = (0.5 * self.level) ** 2 + self.noise / known
+
+    def forecast(self, ahead: int) -> Forecast:
+        from scipy.optimize import minimize
+
+        first = np.array([*_PRIOR, _OFFER])
+        moves = bool(self.offered[: self.weeks].std() > 0)
+        bounds = [(each - 3 * s, each + 3 * s) for each, s in zip(_PRIOR, _SPREAD, strict=True)]
+        bounds += [(0.0, 2.0) if moves else (_OFFER, _OFFER)]
+        found = minimize(self._cost, first, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ROUNDS})
+        self._set(found.x)
+        result = self.filter.filter()
+        own = result.filtered_state[:, -1]
+        spread = result.filtered_state_cov[:-1, :-1, -1]
+        seen = np.hstack([np.eye(self.series), self.level[:, None]])  # from the walking states to the series
+        walk, irregular = self._variances(found.x)
+        mean = self._lift(found.x[-1])[self.weeks : self.weeks + ahead] * (seen @ own[:-1])
+        return Forecast(np.maximum(mean, 0), seen @ spread @ seen.T, walk, irregular)
+
+    def _cost(self, values: Floats) -> float:
+        self._set(values)
+        off = np.append((values[:-1] - _PRIOR) / _SPREAD, (values[-1] - _OFFER) / _OFFER_SPREAD)
+        return float(-self.filter.loglike() + off @ off / 2)
+
+    def _lift(self, beta: float) -> Floats:
+        return 1 + beta * self.offered
+
+    def _variances(self, values: Floats) -> tuple[Floats, Floats]:
+        pieces, own, week, walk, together = np.exp(values[:-1])
+        shared = np.outer(self.level, self.level)
+        each = np.diag(self.level**2)
+        return walk * each + together * shared, np.diag(pieces * self.level) + own * each + week * shared
+
+    def _set(self, values: Floats) -> None:
+        pieces, own, week, walk, together = np.exp(values[:-1])
+        lift = self._lift(values[-1])[: self.weeks].T
+        design = np.zeros((self.series, self.series + 2, self.weeks))
+        design[np.arange(self.series), np.arange(self.series)] = lift
+        design[:, self.series] = design[:, self.series + 1] = self.level[:, None] * lift
+        self.filter["design"] = design
+        self.filter["obs_cov"] = np.diag(self.noise + pieces * self.level + own * self.level**2)
+        self.filter["state_cov"] = np.diag([*(walk * self.level**2), together, week])
+        self.filter.initialize_known(np.array([*self.start, 0, 0]), np.diag([*self.spread, 1e-9, week]))
+
+
+class StateSpace:
+    """The candidate, see the module."""
+
+    name = "state_space"
+    personal = True
+    share = 0.9
+    modules = (__name__, *Naive.modules, Naive.__module__)
+
+    def plan(self, *, mu: float, delta: float, population: int, params: Any, floor: Path | None) -> DemandPlan:
+        """Return the release at μ: σ = sensitivity ÷ μ."""
+        return DemandPlan(noise_multiplier=1 / mu, params=params, population=population)
+
+    def at_noise(self, plan: DemandPlan, noise_multiplier: float) -> DemandPlan:
+        """Return the same plan with another noise."""
+        return plan.model_copy(update={"noise_multiplier": noise_multiplier})
+
+    def fit(
+        self,
+        rows: Rows,
+        plan: DemandPlan,
+        catalogue: Catalogue,
+        *,
+        floor: Path | None,
+        intend: Callable[[int], None],
+        out: Path,
+        telemetry: Path | None = None,
+        canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
+        progress: Progress = no_progress,
+    ) -> Gaussian:
+        """Release the units and write the bundle."""
+        write_bundle(out, state_space(release(rows, plan, catalogue, intend, canaries), catalogue, plan.population))
+        return plan.event
+
+
+def state_space(released: Released, catalogue: Catalogue, population: int) -> Bundle:
+    """Return the bundle that a release, or for a ceiling an un-noised one, makes."""
+    categories = len(catalogue.categories)
+    return bundle_of(
+        "state_space",
+        released,
+        catalogue,
+        population,
+        lambda past, sigma, ahead, offered: forecast(past, sigma, ahead, offered, categories),
+    )
