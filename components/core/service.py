@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from components.privacy.release import Event
 
 
+PAIRED_RANGE = 0.5
+"""What `Metric.paired` is where a service says nothing else."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One figure about a version: a mean over users, each user's value clipped to `[low, high]`.
@@ -30,6 +34,9 @@ class Metric:
     name: str
     low: float = 0.0
     high: float = 1.0
+    paired: float = PAIRED_RANGE
+    """Half the range of a user's difference between two bundles, as a share of the metric's; what is larger is clipped.
+    Less than the half is less noise where bundles never differ by as much as users do."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from components.core.errors import ContractBroken
 from components.core.evidence import Record
 from components.core.private import Private
 from components.core.records import Evaluation, Interval, Population
+from components.core.service import PAIRED_RANGE as PAIRED_RANGE
 from components.core.service import Metric, Service
 from components.evaluation import histograms, metrics, moments
 from components.evaluation.derived import derived
@@ -25,9 +26,6 @@ from components.privacy.release import Event, Release, content_key
 
 CHAMPION = "champion"
 """Name of the present champion's bundle among an evaluation's."""
-
-PAIRED_RANGE = 0.5
-"""Half the range of a paired difference, as a share of the metric's: what is larger is clipped."""
 
 _PAIRED, _FIRST, _OTHERS = 0.5, 0.25, 0.25  # of the precision; gates read the paired differences
 
@@ -152,7 +150,7 @@ def floor_instead(evaluation: Evaluation, floor: str) -> Evaluation:
 
 def figures(metrics: Sequence[Metric], names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[Figure, ...]:
     """Return what is released: half of the precision goes to `pairs`, a quarter to the first metric of all `names`."""
-    reach = PAIRED_RANGE * (metrics[0].high - metrics[0].low)
+    reach = metrics[0].paired * (metrics[0].high - metrics[0].low)
     groups: list[tuple[float, list[dict[str, Any]]]] = [
         (
             _PAIRED,

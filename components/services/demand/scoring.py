@@ -19,7 +19,7 @@ from components.services.demand.bundle import Bundle, read_bundle
 from components.services.demand.data import Catalogue, Floats
 from components.services.demand.rows import Rows
 
-METRICS = (Metric("gain", low=-1.0, high=3.0), Metric("surplus", low=-10.0, high=10.0))
+METRICS = (Metric("gain", low=-1.0, high=3.0, paired=0.125), Metric("surplus", low=-10.0, high=10.0))
 """`gain` is the score above, in units²; `surplus` the units expected of a user in these weeks beyond what was sold."""
 
 NORMAL_80 = 1.2815515655446004  # the 90% quantile of a normal variable

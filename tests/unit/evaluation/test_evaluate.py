@@ -284,6 +284,12 @@ def test_half_of_the_precision_goes_to_the_paired_differences_and_all_shares_sum
     assert sum(figure.share for figure in figures((Metric("a"),), ["x"], [])) == pytest.approx(1)
 
 
+def test_a_service_may_say_that_two_bundles_never_differ_by_as_much_as_users_do():
+    near = figures((Metric("a", low=-1, high=3, paired=0.125),), ["x", "y"], [("x", "y")])
+    assert [(figure.low, figure.high) for figure in near if figure.against] == [(-0.5, 0.5)]
+    assert {(figure.low, figure.high) for figure in near if not figure.against} == {(-1, 3)}
+
+
 def test_a_changed_scoring_module_is_a_changed_mechanism(toy):
     assert module._mechanism(toy) != module._mechanism(replace(toy, score=np.mean))
 
