@@ -16,6 +16,7 @@ _COMMANDS = {
     "down": ("components.commands.machine", "Stop what `jali up` started."),
     "status": ("components.commands.machine", "Say what runs where."),
     "demo": ("components.commands.demo", "The whole way on public data, from collect to a served answer."),
+    "tune": ("components.commands.tune", "Search for parameters: free on public data, charged on people's."),
     "plan": ("components.commands.plan", "How much quality will privacy cost? From measured curves."),
     "report": ("components.commands.report", "All services: quality, ε, verdicts and what is left of the budget."),
     "ledger": ("components.commands.ledger", "Show the privacy accounts."),

@@ -147,6 +147,38 @@ class PerformanceFlags(Section):
     are faster than one; a GPU likes more."""
 
 
+class Tuning(Section):
+    """A search for a service's parameters (`jali tune`): free on a public source, charged as a whole on people's rows.
+
+    It spends as much as a training does: `training.epsilon`, and `training.evaluation_epsilon` for the scores.
+    """
+
+    trials: float = Field(10.0, ge=1, le=1000)
+    """Trials on a public source; on people's rows the number is drawn at random and secret, and this is its mean."""
+    law: Literal["poisson", "negative_binomial"] = "poisson"
+    """Of the number of trials on people's rows."""
+    shape: float = Field(1.0, gt=-1, le=100)
+    """η of the negative binomial law: 1 is the geometric, 0 the logarithmic one."""
+    grids: dict[str, dict[str, dict[str, list[Any]]]] = {}
+    """What is tried, by service, candidate and key (`gram.spread: [0.5, 1]`), instead of what the service declares."""
+
+
+class Gates(Section):
+    """What a version must meet; every verdict names the value, the limit and the evidence."""
+
+    epsilon: float = Field(3.0, gt=0)
+    delta: float = Field(1e-5, gt=0)
+    gain_over_floor: float = 0.0
+    """Lower bound of the paired ndcg@100 difference to the floor that must be exceeded."""
+    regression_tolerance: float = Field(0.01, ge=0)
+    """How far the lower bound of the paired ndcg@100 difference to the champion may lie below zero."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    canaries: int = Field(1000, ge=0)
+    """Fewest canaries that must have tried to refute the claim; at 0 a training without an audit may pass."""
+    bundle_megabytes: float = Field(256.0, gt=0)
+    latency_milliseconds: float = Field(50.0, gt=0)
+
+
 class Gates(Section):
     """What a version must meet; every verdict names the value, the limit and the evidence."""
 
@@ -191,6 +223,7 @@ class SmallerBundles(Section):
     most_loss: float = Field(0.005, ge=0, lt=1)
 
 
+    tuning: Tuning = Tuning()
     performance: PerformanceFlags = PerformanceFlags()
     gates: Gates = Gates()
     promotion: Promotion = Promotion()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -196,6 +196,8 @@ class Service:
         smaller: how a personal bundle is made smaller before it is evaluated; None where there is no way.
         grid: what a search may try, by personal candidate and key of the parameters; the keys are those that shape a
             plan, since all trials read the same rows. Public: nothing in it was chosen by looking at people's rows.
+        grid: what a search may try, by personal candidate and key of the parameters; the keys are those that shape a
+            plan, since all trials read the same rows. Public: nothing in it was chosen by looking at people's rows.
         chosen: params -> the candidates that take part, the floor among them; all, where None. The others cost nothing.
     """
 
@@ -223,6 +225,7 @@ class Service:
     floor_needs: Callable[[float, int, Any], float] | None = None
     smaller: Smaller | None = None
     chosen: Callable[[Any], Sequence[str]] | None = None
+    grid: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:

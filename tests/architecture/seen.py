@@ -44,6 +44,8 @@ SEEN = {
     ("components/stages/audit.py", "_Simulated.__init__", "map"): _SIMULATED,
     # what is declared public, or released
     ("components/stages/evaluate.py", "_ceilings", "open"): "ceilings of a public source; Private refuses another",
+    ("components/stages/tuning.py", "fit_floor", "open"): "a search on a public source; Private refuses another",
+    ("components/stages/tuning.py", "try_one", "open"): "a trial on a public source; Private refuses another",
     ("components/stages/attack.py", "attack", "open"): "attacks are on public sources; Private refuses another",
     ("components/evaluation/overview.py", "as_html", "file"): "the page's own form",
     ("components/evaluation/curves.py", "Curves.read", "file"): "the measured curves of public and simulated data",

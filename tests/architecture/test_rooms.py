@@ -24,6 +24,7 @@ VENDORS = {
     "uvicorn": ["components/serving"],
     "lightning": [],
     "dvc": [],
+    "optuna": ["components/training"],
 }
 """Each vendor and its rooms. DVC is called as a command, from `components/data/versioning.py` alone."""
 

@@ -13,7 +13,7 @@ from components.services.recommend.autoencoder import Autoencoder
 from components.services.recommend.data import Catalogue, Rows, read_catalogue, read_rows
 from components.services.recommend.exposure import EXPOSURE
 from components.services.recommend.gram import Gram
-from components.services.recommend.params import RecommendParams
+from components.services.recommend.params import GRID, RecommendParams
 from components.services.recommend.popularity import Popularity, needs
 from components.services.recommend.scoring import METRICS, probe, score
 from components.services.recommend.smaller import SMALLER
@@ -56,5 +56,6 @@ SERVICE = Service(
     floor_needs=needs,
     smaller=SMALLER,
     chosen=lambda params: params.candidates,
+    grid=GRID,
 )
 """What flows, gates, registry and serving know of it."""

@@ -77,3 +77,21 @@ class RecommendParams(Section):
         if "popularity" not in self.candidates or len(set(self.candidates)) < len(self.candidates):
             raise ValueError("candidates must name popularity, on which the others build, and nobody twice")
         return self
+
+
+GRID: dict[str, dict[str, list[float]]] = {
+    "gram": {
+        "gram.spread": [0.35, 0.7, 1.4],
+        "gram.own": [0.1, 0.2, 0.4],
+        "gram.ridge": [3.0, 10.0, 30.0],
+        "gram.blend": [1.0, 2.0, 4.0],
+        "gram.hedge": [500.0, 1500.0, 4500.0],
+    },
+    "autoencoder": {
+        "autoencoder.learning_rate": [0.3, 1.0, 3.0],
+        "autoencoder.dropout": [0.3, 0.5, 0.7],
+        "autoencoder.kinship": [1.0, 2.5, 5.0],
+        "augmentation.item_dropout": [0.0, 0.2],
+    },
+}
+"""What a search tries: the defaults, with values around them."""
