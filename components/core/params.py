@@ -179,20 +179,15 @@ class Gates(Section):
     latency_milliseconds: float = Field(50.0, gt=0)
 
 
-class Gates(Section):
-    """What a version must meet; every verdict names the value, the limit and the evidence."""
+class SmallerBundles(Section):
+    """Whose bundles are made smaller once trained. A form goes on that is so many times smaller or faster (p95), not much
+    slower, and loses no larger part of the first metric on simulated people (by the 95% bound)."""
 
-    epsilon: float = Field(3.0, gt=0)
-    delta: float = Field(1e-5, gt=0)
-    gain_over_floor: float = 0.0
-    """Lower bound of the paired ndcg@100 difference to the floor that must be exceeded."""
-    regression_tolerance: float = Field(0.01, ge=0)
-    """How far the lower bound of the paired ndcg@100 difference to the champion may lie below zero."""
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    canaries: int = Field(1000, ge=0)
-    """Fewest canaries that must have tried to refute the claim; at 0 a training without an audit may pass."""
-    bundle_megabytes: float = Field(256.0, gt=0)
-    latency_milliseconds: float = Field(50.0, gt=0)
+    services: tuple[str, ...] = ()
+    times_smaller: float = Field(3.0, ge=1)
+    times_faster: float = Field(2.0, ge=1)
+    most_slower: float = Field(1.25, ge=1)
+    most_loss: float = Field(0.005, ge=0, lt=1)
 
 
 class Promotion(Section):
@@ -211,20 +206,9 @@ class Params(Section):
     split: Split = Split()
     privacy: Privacy = Privacy()
     training: Training = Training()
-class SmallerBundles(Section):
-    """Whose bundles are made smaller after their training, before anything judges them. A form goes on that is so many
-    times smaller, or faster (p95) and never slower than that, and on simulated people loses no larger part of the first
-    metric (the bound of 95%, not the mean)."""
-
-    services: tuple[str, ...] = ()
-    times_smaller: float = Field(3.0, ge=1)
-    times_faster: float = Field(2.0, ge=1)
-    most_slower: float = Field(1.25, ge=1)
-    most_loss: float = Field(0.005, ge=0, lt=1)
-
-
     tuning: Tuning = Tuning()
     performance: PerformanceFlags = PerformanceFlags()
+    smaller: SmallerBundles = SmallerBundles()
     gates: Gates = Gates()
     promotion: Promotion = Promotion()
     services: dict[str, dict[str, Any]]
@@ -242,7 +226,6 @@ class SmallerBundles(Section):
         return self.sources[self.source]
 
     def but(self, **changes: Any) -> Params:
-    smaller: SmallerBundles = SmallerBundles()
         """Return these params with top-level keys replaced, dicts merged, and everything checked again."""
         return _validate(merged(self.model_dump(mode="json"), changes), "the overrides")
 

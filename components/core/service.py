@@ -196,8 +196,6 @@ class Service:
         smaller: how a personal bundle is made smaller before it is evaluated; None where there is no way.
         grid: what a search may try, by personal candidate and key of the parameters; the keys are those that shape a
             plan, since all trials read the same rows. Public: nothing in it was chosen by looking at people's rows.
-        grid: what a search may try, by personal candidate and key of the parameters; the keys are those that shape a
-            plan, since all trials read the same rows. Public: nothing in it was chosen by looking at people's rows.
         chosen: params -> the candidates that take part, the floor among them; all, where None. The others cost nothing.
     """
 
