@@ -33,7 +33,10 @@ SMALL: dict[str, Any] = {
     },
     "privacy": {"cap": {"epsilon": 60}},
     "training": {"ceiling": False},
-    "services": {"recommend": {"candidates": ["popularity", "gram", "autoencoder"], "autoencoder": {"steps": 5}}},
+}
+
+RECOMMEND: dict[str, Any] = {
+    "recommend": {"candidates": ["popularity", "gram", "autoencoder"], "autoencoder": {"steps": 5}}
 }
 
 
@@ -45,11 +48,12 @@ class Checkout:
     environment: Mapping[str, str]
 
     @classmethod
-    def make(cls, folder: Path, *, ledger_url: str | None = None) -> Checkout:
+    def make(cls, folder: Path, *, services: Mapping[str, Any] = RECOMMEND, ledger_url: str | None = None) -> Checkout:
         """Copy what git would clone of this checkout into `folder`, with the small shop in its `params.yaml`.
 
         Args:
             folder: where the checkout and its home will lie.
+            services: the services of its `params.yaml`, instead of all that this checkout has.
             ledger_url: where the ledger lies; by default in the home.
         """
         root = folder / "checkout"
@@ -59,7 +63,8 @@ class Checkout:
             if not name.startswith("tests/") and (ROOT / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, root / name)
-        params.load(root / "params.yaml").but(**SMALL).write(root / "params.yaml")
+        tree = params.load(root / "params.yaml").but(**SMALL)
+        tree.model_copy(update={"services": dict(services)}).write(root / "params.yaml")
         ports = dict(zip(("PREFECT", "MLFLOW", "SERVING"), free_ports(3), strict=True))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "JALI_"))}
         own = {f"JALI_{name}_PORT": str(port) for name, port in ports.items()}
@@ -125,8 +130,9 @@ class Checkout:
         return Counter(json.dumps(release, sort_keys=True) for release in self.ledger()["releases"])
 
     def prefect(self, path: str, **body: object) -> Any:
-        """Ask the Prefect server."""
-        return call(self.url("prefect", f"/api{path}"), body)
+        """Ask the Prefect server; what only reads is asked again where a busy server does not answer."""
+        ask = patiently if path.endswith("/filter") else call
+        return ask(self.url("prefect", f"/api{path}"), body)
 
     def runs(self, flow: str) -> list[dict[str, Any]]:
         """Return the runs of a flow, the newest first."""
@@ -162,6 +168,22 @@ def call(url: str, body: Mapping[str, object]) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
+
+
+def patiently(url: str, body: Mapping[str, object], *, tries: int = 5) -> Any:
+    """Do that until an answer comes: no connection and HTTP 503 say that the server is busy, and are not the answer.
+
+    Raises:
+        OSError: it was asked `tries` times, over some seconds; or it answered with another error, which stands.
+    """
+    for pause in range(1, tries):
+        try:
+            return call(url, body)
+        except OSError as busy:
+            if getattr(busy, "code", 503) != 503:
+                raise
+            time.sleep(pause)
+    return call(url, body)
 
 
 def until(happened: Callable[[], Any], *, seconds: float = 180) -> Any:

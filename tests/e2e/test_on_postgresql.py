@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from components.core import params
 from tests import postgres
 
 from .checkout import Checkout, until
@@ -19,9 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(300)]
 @pytest.fixture
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A checkout with everything up, whose ledger lies on the server."""
-    made = Checkout.make(tmp_path_factory.mktemp("shared"), ledger_url=postgres.fresh_url())
-    path = made.root / "params.yaml"
-    params.load(path).but(services={"recommend": {"candidates": ["popularity", "gram"]}}).write(path)
+    services = {"recommend": {"candidates": ["popularity", "gram"]}}
+    made = Checkout.make(tmp_path_factory.mktemp("shared"), services=services, ledger_url=postgres.fresh_url())
     try:
         made.jali("up")
         for name in ("ana", "ben"):

@@ -27,8 +27,9 @@ OF_ALL = ("tests/architecture/test_private_reads.py", "tests/architecture/test_d
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A fresh checkout to which only what the page shows was added."""
-    made = Checkout.make(tmp_path_factory.mktemp("sixth"))
+    """A fresh checkout, with all its services, to which only what the page shows was added."""
+    services = params.load(ROOT / "params.yaml").services
+    made = Checkout.make(tmp_path_factory.mktemp("sixth"), services=services)
     for name, content in document.files(PAGE).items():
         assert not (made.root / name).exists()
         (made.root / name).parent.mkdir(parents=True, exist_ok=True)
