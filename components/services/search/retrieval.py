@@ -60,7 +60,7 @@ class Retrieval:
     def __init__(self, bundle: Bundle) -> None:
         import bm25s
 
-        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells at DEBUG what it does
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # its import sets DEBUG
         self.bundle = bundle
         self.terms = [listed_terms(text) for text in bundle.catalogue.texts]
         used = Counter(word for text in bundle.catalogue.texts for word in sorted(set(words(text))))

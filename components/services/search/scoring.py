@@ -11,7 +11,7 @@ import numpy.typing as npt
 from components.core.service import Metric
 from components.services.search.bundle import Bundle, read_bundle
 from components.services.search.data import Rows
-from components.services.search.features import Floats, Kinds, features, found_by_query, places
+from components.services.search.features import OF_HISTORY, Floats, Kinds, features, found_by_query, places
 from components.services.search.retrieval import FOUND, Candidates, Retrieval
 
 METRICS = (Metric("ndcg@10"), Metric("mrr"), Metric("recall@100"), Metric("zero_results"))
@@ -41,7 +41,7 @@ class Engine:
             return np.arange(len(found)), found.fused.astype(np.float32), np.zeros(len(found), dtype=np.float32)
         seen, weights = features(self.bundle, self.kinds, found, history), self.bundle.arrays["weights"]
         scores = (seen @ weights).astype(np.float32)
-        own = (seen[:, 4:] @ weights[4:]).astype(np.float32)
+        own = (seen[:, OF_HISTORY] @ weights[OF_HISTORY]).astype(np.float32)
         again = self.bundle.config.candidates
         # What is not ordered again stays below, as it was.
         order = np.r_[np.lexsort((found.items[:again], -scores[:again])), np.arange(len(found))[again:]]

@@ -164,3 +164,13 @@ DEMAND_FAULTS: dict[str, Fault] = {
     "users": lambda table: table.slice(0, 9),
     "quantity": planted("quantity", 0),
 }
+SEARCH_FAULTS: dict[str, Fault] = {
+    "columns": without("query"),
+    "event kind": planted("event", "teleport"),
+    "item in catalogue": planted("item", "elsewhere"),
+    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
+    "users": lambda table: table.slice(0, 9),
+    "position": planted("position", 0),
+}
+SERVICE_FAULTS = {"recommend": RECOMMEND_FAULTS, "ads": ADS_FAULTS, "demand": DEMAND_FAULTS, "search": SEARCH_FAULTS}
+"""By the service whose suite they break."""

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from components.data.tables import ACTIVITY, ADS, EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
+from components.data.tables import ADS, EVENT_KINDS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
 from components.quality import derived, suites
 from components.quality.check import Checked, check
 
 from .faults import (
     AD_ROW_FAULTS,
     AD_TABLE_FAULTS,
-    ADS_FAULTS,
-    DEMAND_FAULTS,
     EVENT_ROW_FAULTS,
     EVENT_TABLE_FAULTS,
     ITEM_ROW_FAULTS,
@@ -25,7 +24,7 @@ from .faults import (
     MESSAGE_ROW_FAULTS,
     MESSAGE_TABLE_FAULTS,
     PREPARED_FAULTS,
-    RECOMMEND_FAULTS,
+    SERVICE_FAULTS,
     repeated,
 )
 from .tables import (
@@ -42,6 +41,9 @@ from .tables import (
     plant,
     with_column,
 )
+
+PREPARED = {"interactions": interactions, "activity": activity}
+"""What prepare leaves, by the table that a service's suite names."""
 
 pytestmark = pytest.mark.slow  # a run of the checking engine for each fault
 
@@ -71,19 +73,14 @@ def _check_prepared(table: pa.Table, suite: str = "prepared") -> Checked:
     return check(suite, full, suites.load(EXPECTATIONS / f"{suite}.json"), {"max_items_per_user": 4})
 
 
-def _check_recommend(table: pa.Table) -> Checked:
-    return _check_prepared(table, "recommend")
-
-
-def _check_service_of_ads(table: pa.Table, listed: int | None = 5) -> Checked:
+def _check_of(service: str, table: pa.Table, listed: int | None = 5) -> Checked:
+    bounds = {"max_items_per_user": 4, "max_events_per_user": 8, "max_messages_per_user": 2, "listed_ads": listed}
     full = derived.of_prepared(table, items())
-    parameters = {"max_events_per_user": 8, "listed_ads": listed}
-    return check("ads", full, suites.load(EXPECTATIONS / "ads.json"), parameters)
+    return check(service, full, suites.load(EXPECTATIONS / f"{service}.json"), bounds)
 
 
-def _check_demand(table: pa.Table) -> Checked:
-    parameters = {"max_events_per_user": 8}
-    return check("demand", derived.of_prepared(table, items()), suites.load(EXPECTATIONS / "demand.json"), parameters)
+def _table_of(service: str) -> pa.Table:
+    return PREPARED[suites.load(EXPECTATIONS / f"{service}.json").table]()
 
 
 @pytest.mark.parametrize("name", EVENT_TABLE_FAULTS)
@@ -154,24 +151,16 @@ def test_a_fault_of_the_prepared_table_refuses_it(name: str) -> None:
     assert name in _check_prepared(PREPARED_FAULTS[name](interactions())).record.failed
 
 
-@pytest.mark.parametrize("name", RECOMMEND_FAULTS)
-def test_a_table_that_the_recommender_cannot_use_is_refused(name: str) -> None:
-    assert name in _check_recommend(RECOMMEND_FAULTS[name](interactions())).record.failed
-
-
-@pytest.mark.parametrize("name", ADS_FAULTS)
-def test_a_table_that_the_ranker_of_ads_cannot_use_is_refused(name: str) -> None:
-    assert name in _check_service_of_ads(ADS_FAULTS[name](activity())).record.failed
-
-
-@pytest.mark.parametrize("name", DEMAND_FAULTS)
-def test_a_table_that_the_forecaster_of_demand_cannot_use_is_refused(name: str) -> None:
-    assert name in _check_demand(DEMAND_FAULTS[name](activity())).record.failed
+@pytest.mark.parametrize(
+    ("service", "name"), [(service, name) for service, faults in SERVICE_FAULTS.items() for name in faults]
+)
+def test_a_table_that_a_service_cannot_use_is_refused(service: str, name: str) -> None:
+    assert name in _check_of(service, SERVICE_FAULTS[service][name](_table_of(service))).record.failed
 
 
 def test_a_source_that_lists_no_ads_keeps_no_other_service_from_its_table() -> None:
     bought = activity().filter(pc.equal(activity()["event"], "purchase"))
-    checked = _check_service_of_ads(bought, listed=None)
+    checked = _check_of("ads", bought, listed=None)
     assert checked.record.passed
     assert checked.left_out == ("ads shown",)
 
@@ -184,9 +173,7 @@ def test_a_source_that_lists_no_ads_keeps_no_other_service_from_its_table() -> N
         (_check_ads, ads),
         (_check_messages, messages),
         (_check_prepared, interactions),
-        (_check_recommend, interactions),
-        (_check_service_of_ads, activity),
-        (_check_demand, activity),
+        *((partial(_check_of, name), partial(_table_of, name)) for name in SERVICE_FAULTS),
     ],
 )
 def test_a_table_without_a_fault_passes_whole(
@@ -205,9 +192,7 @@ def test_a_table_without_a_fault_passes_whole(
         ("ads_table", {*AD_TABLE_FAULTS, *AD_ROW_FAULTS}),
         ("messages", {*MESSAGE_TABLE_FAULTS, *MESSAGE_ROW_FAULTS, "duplicate"}),
         ("prepared", {*PREPARED_FAULTS}),
-        ("recommend", {*RECOMMEND_FAULTS}),
-        ("ads", {*ADS_FAULTS}),
-        ("demand", {*DEMAND_FAULTS}),
+        *((name, {*faults}) for name, faults in SERVICE_FAULTS.items()),
     ],
 )
 def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> None:
@@ -222,9 +207,7 @@ def test_every_expectation_has_a_planted_fault(suite: str, faults: set[str]) -> 
         ("ads_table", ADS),
         ("messages", MESSAGES),
         ("prepared", INTERACTIONS),
-        ("recommend", INTERACTIONS),
-        ("ads", ACTIVITY),
-        ("demand", ACTIVITY),
+        *((name, _table_of(name).schema) for name in SERVICE_FAULTS),
     ],
 )
 def test_every_suite_speaks_of_columns_that_exist(suite: str, schema: pa.Schema) -> None:
