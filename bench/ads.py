@@ -5,7 +5,7 @@ Users are those of the shop by number, four fifths to learn from and a tenth to 
 which only a public source may show; the private training is that of a whole `jali train` at ε (its count of users and
 its floor take their parts).
 
-    python bench/ads.py [--users 20000] [--epsilon 3] [--steps 200] [--scratch FOLDER]
+    python bench/ads.py [--users 20000] [--epsilon 3] [--steps 50] [--scratch FOLDER]
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from components.privacy.plan import allocate
 from components.privacy.release import Gaussian
 from components.services.ads.bundle import Bundle, read_bundle
 from components.services.ads.ceiling import told, true_rates
-from components.services.ads.data import CLICKED, Rows, impressions
+from components.services.ads.data import CLICKED, Rows, shown
 from components.services.ads.features import numbered, space
-from components.services.ads.forward import probabilities
+from components.services.ads.forward import known, probabilities
 from components.services.ads.network import train
 
 COUNT_NOISE = 15.0
@@ -63,13 +63,13 @@ def main() -> None:
         bundles = _private(service, rows["train"], params, arguments.epsilon, Path(scratch))
     clear = true_rates(rows["train"], params)
     bundles["rates without privacy"] = clear
-    bundles["network without privacy"], _ = train(rows["train"].matrix, clear, params.network, plan=None)
+    bundles["network without privacy"], _ = train(rows["train"], clear, params.network, plan=None)
     found = {name: _auc(bundle, rows["test"]) for name, bundle in bundles.items()}
     for name, bundle in bundles.items():
         figures = ", ".join(f"{key} {value:.4f}" for key, value in told(bundle, rows["test"]).items())
         print(f"{name:>25}: exact auc {found[name]:.4f}; by users: {figures}")
     if not arguments.fast:
-        found["logistic regression"] = _regression(rows["train"], rows["test"])
+        found["logistic regression"] = _regression(rows["train"], rows["test"], params)
         print(f"{'logistic regression':>25}: exact auc {found['logistic regression']:.4f}")
         print(f"{'the truth':>25}: exact auc {_truth(arguments.users, arguments.seed):.4f} (users 0 to 1,999)")
     lost = found["network without privacy"] - found["network"]
@@ -127,8 +127,8 @@ def _private(service: Service, rows: Rows, params: Any, epsilon: float, where: P
 
 
 def _auc(bundle: Bundle, test: Rows) -> float:
-    _, cells = impressions(test.matrix)
-    return _exact(probabilities(bundle, test.catalogue, cells), cells[:, CLICKED] > 0)
+    _, clicked, likely = probabilities(bundle, test)
+    return _exact(likely, clicked)
 
 
 def _exact(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -138,21 +138,25 @@ def _exact(scores: np.ndarray, labels: np.ndarray) -> float:
     return float((rankdata(scores)[labels].sum() - hits * (hits + 1) / 2) / (hits * (len(labels) - hits)))
 
 
-def _regression(rows: Rows, test: Rows) -> float:
+def _regression(rows: Rows, test: Rows, params: Any) -> float:
     """Return the AUC of logistic regression on the names one by one and the figures: what a shop might use instead."""
     from scipy import sparse
-    from sklearn.linear_model import SGDClassifier
+    from sklearn.linear_model import LogisticRegression
 
     found = space(rows.catalogue)
+    clear = true_rates(rows, params)
 
     def matrix(some: Rows) -> tuple[Any, np.ndarray]:
-        _, cells = impressions(some.matrix)
-        ids, figures = numbered(found, cells)
-        ones = (np.ones(ids.size), ids.ravel(), np.arange(len(ids) + 1) * ids.shape[1])
+        these = shown(some)
+        ids = numbered(found, these.cells).astype(np.int32)
+        ones = (np.ones(ids.size), ids.ravel(), (np.arange(len(ids) + 1) * ids.shape[1]).astype(np.int32))
         names = sparse.csr_array(ones, shape=(len(ids), found.size))
-        return sparse.csr_matrix(sparse.hstack([names, sparse.csr_array(figures)])), cells[:, CLICKED] > 0
+        figures = sparse.csr_array(known(clear, these)[:, 1:])  # what a shop can count by itself
+        both = sparse.csr_matrix(sparse.hstack([names, figures]))
+        both.indices, both.indptr = both.indices.astype(np.int32), both.indptr.astype(np.int32)
+        return both, these.cells[:, CLICKED] > 0
 
-    model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=8, random_state=0)
+    model = LogisticRegression(C=0.3, max_iter=200)
     model.fit(*matrix(rows))
     seen, labels = matrix(test)
     return _exact(model.decision_function(seen), labels)
@@ -169,9 +173,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--epsilon", type=float, default=3.0)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--rate", type=float, default=2.0)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=2048)
+    parser.add_argument("--rate", type=float, default=0.4)
     parser.add_argument("--clip", type=float, default=0.5)
     parser.add_argument("--scratch", type=Path, help="where the shop is kept, and found again")
     parser.add_argument("--fast", action="store_true", help="without the regression and the truth")

@@ -20,7 +20,9 @@ __all__ = ["SERVICE"]
 
 def _rows(split: Path, public: Path, params: AdsParams) -> Rows:
     catalogue = _catalogue(public, params)
-    return read_rows(split / "activity.parquet", catalogue, most=params.max_impressions_per_user)
+    return read_rows(
+        split / "activity.parquet", catalogue, most=params.max_impressions_per_user, looks=params.max_looks_per_user
+    )
 
 
 def _catalogue(public: Path, params: AdsParams) -> Catalogue:

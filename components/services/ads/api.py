@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from components.services.ads.bundle import Bundle
+    from components.services.ads.data import Integers, Shown
 
 MOST_HISTORY = 1000
 MOST_ADS = 100
@@ -26,7 +27,7 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     history: list[Name] = Field(default_factory=list, max_length=MOST_HISTORY)
-    """Items that the user looked at or bought, each time once; what the catalogue does not know is counted."""
+    """Items that the user looked at or bought, the latest last; what the catalogue does not know is counted."""
     shown: list[Name] = Field(default_factory=list, max_length=MOST_HISTORY)
     """Ads that this user was shown in the period that the frequency cap is for, each time once."""
     placement: Name | None = None
@@ -39,7 +40,7 @@ class Request(BaseModel):
 
 
 class Reason(BaseModel):
-    """What a score owes to one thing: the logit without it is lower by so much."""
+    """What a score owes to one thing: so much of the logit, beyond that of an ad and a user that are unknown."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -99,6 +100,7 @@ def predict(bundle: Bundle, request: Request) -> Answer:
 
     import numpy as np
 
+    from components.services.ads.data import Shown
     from components.services.ads.forward import contributions, logits
 
     catalogue, cap = bundle.catalogue, bundle.config.frequency_cap
@@ -108,14 +110,14 @@ def predict(bundle: Bundle, request: Request) -> Answer:
     capped_here = [ad for ad in capped if open_[catalogue.place[ad]]]
     open_[[catalogue.place[ad] for ad in capped]] = False
     ads = np.flatnonzero(open_)
-    cells = _cells(bundle, request, ads)
-    probability = 1 / (1 + np.exp(-logits(bundle, cells)))
+    shown = _shown(bundle, request, ads)
+    probability = 1 / (1 + np.exp(-logits(bundle, shown)))
     bid = np.array([bid or 0 for bid in catalogue.ads["bid"].to_pylist()], dtype=np.float64)[ads]
     campaigns = catalogue.ads["campaign"].to_pylist()
     pace = np.array([request.pacing.get(campaigns[ad] or "", 1.0) for ad in ads])
     value = bid * probability * pace
     best = np.lexsort((ads, -value))[: request.k]
-    names, parts = contributions(bundle, cells[best])
+    names, parts = contributions(bundle, Shown(shown.owner[best], shown.cells[best], shown.looks))
     known = {*campaigns}
     return Answer(
         ads=[
@@ -161,24 +163,20 @@ def _open(bundle: Bundle, request: Request):  # type: ignore[no-untyped-def]
     return found
 
 
-def _cells(bundle: Bundle, request: Request, ads):  # type: ignore[no-untyped-def]
-    """Return the slots of an impression of each of `ads` in the first position."""
+def _shown(bundle: Bundle, request: Request, ads: Integers) -> Shown:
+    """Return an impression of each of `ads` in the first position, to a user of this history."""
     import numpy as np
 
-    from components.services.ads.data import SLOTS, hour_of_week, liking
+    from components.services.ads.data import AD, BEFORE, HOUR, POSITION, SLOTS, Looks, Shown, hour_of_week
 
-    catalogue = bundle.catalogue
-    looked = np.array([catalogue.leaf_of_item[i] for i in request.history if i in catalogue.leaf_of_item], np.int64)
-    leaf = np.bincount(looked, minlength=len(catalogue.leaves)).astype(np.float64)
-    top = np.bincount(catalogue.top_of_leaf, weights=leaf, minlength=len(catalogue.tops))
-    of_leaf = catalogue.leaf_of_ad[ads]
-    every = np.full(len(ads), float(len(looked)))
-    numbers = liking(catalogue, leaf[of_leaf], top[catalogue.top_of_leaf[of_leaf]], every, of_leaf)
-    hour = 0 if request.at is None else 1 + int(hour_of_week(np.int64(_seconds(request.at))))  # type: ignore[arg-type]
+    known = bundle.catalogue.items_place
+    latest = list(dict.fromkeys(item for item in reversed(request.history) if item in known))[: bundle.config.looks]
+    looked = np.array([known[item] for item in reversed(latest)], np.int64)
     cells = np.zeros((len(ads), SLOTS), np.float32)
-    cells[:, :3] = np.column_stack([ads + 1, np.ones(len(ads)), np.full(len(ads), hour)])
-    cells[:, 3:6] = numbers
-    return cells
+    cells[:, AD], cells[:, POSITION], cells[:, BEFORE] = ads + 1, 1, len(looked)
+    if request.at is not None:
+        cells[:, HOUR] = 1 + int(hour_of_week(np.int64(_seconds(request.at))))  # type: ignore[arg-type]
+    return Shown(np.zeros(len(ads), np.int64), cells, Looks(np.array([0, len(looked)]), looked))
 
 
 def _seconds(at: datetime) -> int:

@@ -26,6 +26,8 @@ class Config(BaseModel):
 
     kind: Literal["rates", "network"]
     frequency_cap: int = Field(ge=1)
+    looks: int = Field(ge=1)
+    """Most items of a history that count: the last ones."""
     format: Literal[1] = 1
 
 
@@ -35,8 +37,9 @@ class Bundle:
 
     Attributes:
         config: see there.
-        arrays: `ad` (ads,) and `place` (placements, positions), the floor's logits, in every bundle; a network has its
-            weights beside them.
+        arrays: in every bundle the floor's: `ad` (ads,) and `place` (placements, positions), logits; `column` (items,)
+            and `pairs` (columns, columns), how much likelier a look at one makes the other. A network has its weights
+            beside them.
         catalogue: the public ads, in the order of the arrays.
     """
 
@@ -57,7 +60,8 @@ def read_bundle(folder: Path) -> Bundle:
         ContractBroken: it is not a bundle of this service, or its parts do not belong together.
     """
     config, arrays, catalogue = bundles.read(folder, Config, lambda: read_catalogue(folder), "ads")
-    if arrays.get("ad", np.empty(0)).shape != (len(catalogue),) or "place" not in arrays:
+    whole = arrays.get("ad", np.empty(0)).shape == (len(catalogue),) and {"place", "pairs", "column"} <= {*arrays}
+    if not whole or arrays["column"].shape != (len(catalogue.leaf_of_item),):
         raise ContractBroken(
             f"The bundle {folder} has no rate for every ad",
             limit=f"{len(catalogue)} ads",

@@ -1,6 +1,7 @@
 """From tables to rows: a user's latest impressions, with what the user did before each, over the public ads.
 
-A row is a line of a CSR matrix with `SLOTS` columns for each impression, so that nothing is as wide as the catalogue.
+A row is a line of a CSR matrix: `SLOTS` columns for each impression, and after them the items that the user looked at,
+in their order. So nothing is as wide as the catalogue.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from components.core.errors import ContractBroken
+from components.services.ads.order import earlier, first_looks, labels
 
 Matrix: TypeAlias = sparse.csr_array
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -25,14 +27,12 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 OFFER = "offer"
 """The placement of price promotions: no ads, and left out."""
-AD, POSITION, HOUR, LEAF, TOP, EXPERIENCE, CLICKED = range(7)
-SLOTS = 7
-"""Of an impression: the ad's number from 1, its position (0 unknown), the hour of the week from 1, three numbers about
-what the user did before, and the click; 0 everywhere where there is no impression."""
+AD, POSITION, HOUR, BEFORE, CLICKED = range(5)
+SLOTS = 5
+"""Of an impression: the ad's number from 1, its position (0 unknown), the hour of the week from 1, how many of the
+user's looks came before it, and the click; 0 everywhere where there is no impression."""
 LOOKS = ("click", "cart", "purchase", "review")
 """Events that show a user's taste."""
-PRIOR_LEAF, PRIOR_TOP = 5.0, 3.0
-"""Looks of a user at which their own share weighs as much as that of the catalogue."""
 
 _AD_COLUMNS = ["ad", "item", "campaign", "placement", "starts", "ends", "bid"]
 _READ = ["user", "ts", "event", "session", "item", "ad", "position"]
@@ -91,9 +91,24 @@ class Catalogue:
         return np.array([self.leaf_of_item.get(item, 0) for item in self.ads["item"].to_pylist()], dtype=np.int64)
 
     @cached_property
+    def items_place(self) -> dict[str, int]:
+        """Row by item."""
+        return {item: row for row, item in enumerate(self.leaf_of_item)}
+
+    @cached_property
+    def item_of_ad(self) -> Integers:
+        """`(ads,)` row of the advertised item, -1 where it is not listed."""
+        return np.array([self.items_place.get(item, -1) for item in self.ads["item"].to_pylist()], dtype=np.int64)
+
+    @cached_property
+    def leaves_of_items(self) -> Integers:
+        """`(items,)` leaf of each item."""
+        return np.array(list(self.leaf_of_item.values()), dtype=np.int64)
+
+    @cached_property
     def shares(self) -> tuple[Floats, Floats]:
         """Shares of the listed items: `(leaves,)` and `(tops,)`, positive."""
-        counts = np.bincount(list(self.leaf_of_item.values()), minlength=len(self.leaves)) + 0.5
+        counts = np.bincount(self.leaves_of_items, minlength=len(self.leaves)) + 0.5
         leaf = counts / counts.sum()
         return leaf, np.bincount(self.top_of_leaf, weights=leaf, minlength=len(self.tops))
 
@@ -103,17 +118,49 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Rows:
-    """People's rows: private. `matrix` is `(users, K · SLOTS)`; whose row is whose is not kept.
+    """People's rows: private. Whose row is whose is not kept.
 
     Attributes:
-        catalogue: the public ads that the rows count by; a bundle may have been made on others.
+        matrix: `(users, most · SLOTS + looks)`: impressions, the latest first, and the numbers (from 1) of the items
+            that the user looked at, each once, the earliest first.
+        catalogue: the public ads and items that the rows count by; a bundle may have been made on others.
+        most: impressions that a row has room for.
     """
 
     matrix: Matrix
     catalogue: Catalogue
+    most: int
 
     def __len__(self) -> int:
         return self.matrix.shape[0]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Items that users looked at.
+
+    Attributes:
+        starts: `(users + 1,)` where each user's begin in `items`, and where the last ones end.
+        items: places in the catalogue, each user's in their order.
+    """
+
+    starts: Integers
+    items: Integers
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Impressions beside what their users looked at.
+
+    Attributes:
+        owner: `(impressions,)` whose of `looks` it is.
+        cells: `(impressions, SLOTS)`.
+        looks: in their order, of which the first `BEFORE` came before an impression.
+    """
+
+    owner: Integers
+    cells: npt.NDArray[np.float32]
+    looks: Looks
 
 
 def read_catalogue(public: Path) -> Catalogue:
@@ -141,138 +188,77 @@ def read_catalogue(public: Path) -> Catalogue:
     return catalogue
 
 
-def read_rows(activity: Path, catalogue: Catalogue, *, most: int) -> Rows:
-    """Return the rows of one split, each with the user's latest `most` impressions of listed ads.
+def read_rows(activity: Path, catalogue: Catalogue, *, most: int, looks: int) -> Rows:
+    """Return the rows of one split, each with the user's latest `most` impressions of listed ads and the latest `looks`
+    items that the user looked at for the first time.
 
-    Users without any are left out: there is nothing to learn from them. What was done before an impression is counted
-    from events that are strictly earlier, so nothing is learnt from the future.
+    Users without an impression are left out: there is nothing to learn from them. What was done before an impression
+    is strictly earlier, so nothing is learnt from the future.
     """
     table = pq.read_table(activity, columns=_READ)
-    user = _codes(table["user"])
-    kind = table["event"]
-    seconds = np.clip(table["ts"].cast(pa.int64()).to_numpy() // 1_000_000, 0, _PAST)
+    user, kind = _codes(table["user"]), table["event"]
+    seconds = np.clip(table["ts"].cast(pa.int64()).to_numpy() // 1_000_000, 0, None)
     ad = _places(table["ad"], catalogue.names)
     shown = pc.equal(kind, "impression").to_numpy() & (ad >= 0)
     clicked = pc.equal(kind, "ad_click").to_numpy() & (ad >= 0)
-    label = _labels(user, _codes(table["session"]), ad, seconds, shown, clicked, len(catalogue))
-    items = list(catalogue.leaf_of_item)
-    leaves = np.array(list(catalogue.leaf_of_item.values()), dtype=np.int64)
-    item = _places(table["item"], items)
+    label = labels(user, _codes(table["session"]), ad, seconds, shown, clicked)
+    item = _places(table["item"], list(catalogue.leaf_of_item))
     looked = pc.is_in(kind, value_set=pa.array(LOOKS)).to_numpy() & (item >= 0)
     position = pc.fill_null(table["position"], 0).to_numpy()
 
     at = np.flatnonzero(shown)
     at = at[np.lexsort((position[at], ad[at], seconds[at], user[at]))]
-    numbers = _before(
-        catalogue,
-        user[looked],
-        leaves[item[looked]],
-        seconds[looked],
-        user[at],
-        catalogue.leaf_of_ad[ad[at]],
-        seconds[at],
-    )
-    ends = np.searchsorted(user[at], user[at], side="right")
-    turn = ends - np.arange(len(at)) - 1  # 0 is the latest
-    kept = turn < most
-    at, numbers, turn = at[kept], numbers[kept], turn[kept]
+    turn = np.searchsorted(user[at], user[at], side="right") - np.arange(len(at)) - 1  # 0 is the latest
+    at, turn = at[turn < most], turn[turn < most]
+    first = first_looks(user, item, seconds, np.flatnonzero(looked))
+    later = np.searchsorted(user[first], user[first], side="right") - np.arange(len(first))
+    first = first[(later <= looks) & np.isin(user[first], user[at])]
     owners, row = np.unique(user[at], return_inverse=True)
-    cells = np.column_stack(
-        [ad[at] + 1, np.clip(position[at], 0, 1 << 20), hour_of_week(seconds[at]) + 1, numbers, label[at]]
-    ).astype(np.float32)
-    column = turn[:, None] * SLOTS + np.arange(SLOTS)
-    entries = (cells.ravel(), (np.repeat(row, SLOTS), column.ravel()))
-    matrix = sparse.csr_array(entries, shape=(len(owners), most * SLOTS))
+
+    begun = np.searchsorted(user[first], user[at])
+    before = earlier(user[first], seconds[first], user[at], seconds[at]) - begun
+    cells = [ad[at] + 1, np.clip(position[at], 0, 1 << 20), hour_of_week(seconds[at]) + 1, before, label[at]]
+    whose = np.searchsorted(owners, user[first])
+    place = np.arange(len(first)) - np.searchsorted(user[first], user[first])
+    entries = (
+        np.concatenate([np.column_stack(cells).ravel(), item[first] + 1]).astype(np.float32),
+        (
+            np.concatenate([np.repeat(row, SLOTS), whose]),
+            np.concatenate([(turn[:, None] * SLOTS + np.arange(SLOTS)).ravel(), most * SLOTS + place]),
+        ),
+    )
+    matrix = sparse.csr_array(entries, shape=(len(owners), most * SLOTS + looks))
     matrix.eliminate_zeros()
     matrix.sort_indices()
-    return Rows(matrix, catalogue)
+    return Rows(matrix, catalogue, most)
 
 
-def impressions(matrix: Matrix) -> tuple[Integers, npt.NDArray[np.float32]]:
+def impressions(rows: Rows) -> tuple[Integers, npt.NDArray[np.float32]]:
     """Return of every impression whose it is `(impressions,)`, and its slots `(impressions, SLOTS)`."""
     owners, cells = [np.empty(0, np.int64)], [np.empty((0, SLOTS), np.float32)]
-    for start in range(0, matrix.shape[0], 4096):
-        dense = matrix[start : start + 4096].toarray().reshape(-1, matrix.shape[1] // SLOTS, SLOTS)
+    for start in range(0, len(rows), 4096):
+        dense = rows.matrix[start : start + 4096, : rows.most * SLOTS].toarray().reshape(-1, rows.most, SLOTS)
         row, turn = np.nonzero(dense[:, :, AD] > 0)
         owners.append(row + start)
         cells.append(dense[row, turn])
     return np.concatenate(owners), np.concatenate(cells).astype(np.float32)
 
 
+def shown(rows: Rows) -> Shown:
+    """Return all impressions of the rows with the looks before them."""
+    return Shown(*impressions(rows), looks_of(rows))
+
+
+def looks_of(rows: Rows) -> Looks:
+    """Return the items that every user looked at."""
+    part = sparse.csr_array(rows.matrix[:, rows.most * SLOTS :])
+    part.sort_indices()
+    return Looks(part.indptr.astype(np.int64), part.data.astype(np.int64) - 1)
+
+
 def hour_of_week(seconds: npt.NDArray[np.int64]) -> Integers:
     """Return 0 to 167 from Monday's midnight, UTC."""
     return np.asarray((seconds // 3600 + 72) % 168, dtype=np.int64)  # 1970 began on a Thursday
-
-
-def liking(catalogue: Catalogue, leaf: Floats, top: Floats, every: Floats, of_leaf: Integers) -> Floats:
-    """Return `(impressions, 3)`: the log of a user's share of looks in the ad's category over the catalogue's, shrunk,
-    by the narrowest and the widest category, and the log of how many looks there were.
-
-    Args:
-        catalogue: whose shares.
-        leaf, top, every: the user's earlier looks in that category, in the widest around it, and in all.
-        of_leaf: the ad's category.
-    """
-    by_leaf, by_top = catalogue.shares
-    narrow, wide = by_leaf[of_leaf], by_top[catalogue.top_of_leaf[of_leaf]]
-    lifts = [
-        np.log((leaf + PRIOR_LEAF * narrow) / ((every + PRIOR_LEAF) * narrow)),
-        np.log((top + PRIOR_TOP * wide) / ((every + PRIOR_TOP) * wide)),
-    ]
-    return np.column_stack([*(np.clip(lift, -3, 3) for lift in lifts), np.log1p(every) / 3])
-
-
-def _before(
-    catalogue: Catalogue,
-    user: Integers,
-    leaf: Integers,
-    seconds: Integers,
-    of_user: Integers,
-    of_leaf: Integers,
-    at: Integers,
-) -> Floats:
-    """Return `liking` of each impression (`of_user`, `of_leaf`, `at`) from the looks (`user`, `leaf`, `seconds`)."""
-
-    def earlier(groups: int, group: Integers, of_group: Integers) -> Floats:
-        keys = np.sort((user * groups + group) << _SECONDS | seconds)
-        mine = (of_user * groups + of_group) << _SECONDS
-        return (np.searchsorted(keys, mine | at) - np.searchsorted(keys, mine)).astype(np.float64)
-
-    tops = catalogue.top_of_leaf
-    nothing = np.zeros_like
-    return liking(
-        catalogue,
-        earlier(len(catalogue.leaves), leaf, of_leaf),
-        earlier(len(catalogue.tops), tops[leaf], tops[of_leaf]),
-        earlier(1, nothing(leaf), nothing(of_leaf)),
-        of_leaf,
-    )
-
-
-def _labels(
-    user: Integers,
-    session: Integers,
-    ad: Integers,
-    seconds: Integers,
-    shown: npt.NDArray[np.bool_],
-    clicked: npt.NDArray[np.bool_],
-    ads: int,
-) -> npt.NDArray[np.bool_]:
-    """Return which impressions were clicked: the latest of the user, session and ad that is not after the click."""
-    at = np.flatnonzero(shown | clicked)
-    at = at[np.lexsort((clicked[at], seconds[at], ad[at], session[at], user[at]))]
-    place = np.where(shown[at], np.arange(len(at)), -1)
-    last = np.maximum.accumulate(place) if len(at) else place
-    labels = np.zeros(len(user), dtype=bool)
-    clicks = np.flatnonzero(clicked[at] & (last >= 0))
-    before = last[clicks]
-    same = (
-        (user[at[before]] == user[at[clicks]])
-        & (session[at[before]] == session[at[clicks]])
-        & (ad[at[before]] == ad[at[clicks]])
-    )
-    labels[at[before[same]]] = True
-    return labels
 
 
 def _codes(column: pa.ChunkedArray) -> Integers:

@@ -1,22 +1,21 @@
-"""From impressions to what a model reads of them: numbers of names in public vocabularies, and three figures.
+"""From impressions to what a model reads of them: numbers of names in public vocabularies, and slots that
+count by another catalogue.
 
 The vocabularies are those of the bundle's own catalogue; number 0 of each is for what it does not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from components.services.ads.data import AD, EXPERIENCE, HOUR, LEAF, POSITION, Catalogue, Floats, Integers
+from components.services.ads.data import AD, HOUR, POSITION, Catalogue, Integers, Looks, Shown
 
 POSITIONS = 11
 """Positions that are told apart: unknown, 1 to 9, and beyond."""
 FIELDS = ("ad", "category", "department", "campaign", "placement", "position", "hour", "day")
-FIGURES = ("liking of the category", "liking of the department", "experience")
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ def positions(values: npt.NDArray[np.float32]) -> Integers:
     return np.clip(values, 0, POSITIONS - 1).astype(np.int64)
 
 
-def numbered(found: Space, cells: npt.NDArray[np.float32]) -> tuple[Integers, Floats]:
-    """Return numbers `(impressions, fields)` and figures `(impressions, 3)` of impressions' slots.
+def numbered(found: Space, cells: npt.NDArray[np.float32]) -> Integers:
+    """Return numbers `(impressions, fields)` of impressions' slots.
 
     Args:
         found: of the catalogue that the slots' ads count by; an ad of 0 is not known.
@@ -81,13 +80,16 @@ def numbered(found: Space, cells: npt.NDArray[np.float32]) -> tuple[Integers, Fl
             np.where(known, 1 + of_week // 24, 0),
         ]
     )
-    ids = np.column_stack([found.of_ad[ad], context + found.starts[5:]])
-    return ids, cells[:, LEAF : EXPERIENCE + 1].astype(np.float64)
+    return np.column_stack([found.of_ad[ad], context + found.starts[5:]])
 
 
-def moved(cells: npt.NDArray[np.float32], names: Sequence[str], place: dict[str, int]) -> npt.NDArray[np.float32]:
-    """Return slots whose ads count by another catalogue; one that it does not list becomes 0."""
-    to = np.array([0, *(1 + place.get(name, -1) for name in names)], dtype=np.float32)
-    changed = cells.copy()
-    changed[:, AD] = to[cells[:, AD].astype(np.int64)]
-    return changed
+def moved(shown: Shown, rows: Catalogue, to: Catalogue) -> Shown:
+    """Return impressions that count by the catalogue `to` instead of that of the rows.
+
+    An ad that it does not list becomes 0, and an item that it does not list -1.
+    """
+    places = np.array([0, *(1 + to.place.get(name, -1) for name in rows.names)], dtype=np.float32)
+    items = np.array([to.items_place.get(item, -1) for item in rows.leaf_of_item], dtype=np.int64)
+    changed = shown.cells.copy()
+    changed[:, AD] = places[changed[:, AD].astype(np.int64)]
+    return Shown(shown.owner, changed, Looks(shown.looks.starts, items[shown.looks.items]))

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components.services.ads.bundle import Bundle
-from components.services.ads.data import AD, POSITION, Catalogue, Floats, Integers
-from components.services.ads.features import FIELDS, FIGURES, moved, numbered, placements, positions, space
+from components.services.ads.data import AD, CLICKED, POSITION, Floats, Integers, Rows, Shown, shown
+from components.services.ads.features import FIELDS, moved, numbered, placements, positions, space
+from components.services.ads.figures import FIGURES, figures
 
 
 def prior(bundle: Bundle, ad: Integers, position: Integers) -> Floats:
@@ -23,53 +24,82 @@ def prior(bundle: Bundle, ad: Integers, position: Integers) -> Floats:
     return np.asarray(known + at)
 
 
-def logits(bundle: Bundle, cells: npt.NDArray[np.float32]) -> Floats:
-    """Return the logit of a click for impressions' slots `(impressions, SLOTS)`, which count by the bundle's ads."""
+def logits(bundle: Bundle, shown: Shown) -> Floats:
+    """Return the logit of a click on impressions that count by the bundle's catalogue."""
+    cells = shown.cells
     before = prior(bundle, cells[:, AD].astype(np.int64), positions(cells[:, POSITION]))
     if bundle.config.kind == "rates":
         return before
-    ids, figures = numbered(space(bundle.catalogue), cells)
-    return before + beside(bundle, ids, figures)
+    return before + beside(bundle, numbered(space(bundle.catalogue), cells), known(bundle, shown))
 
 
-def beside(bundle: Bundle, ids: Integers, figures: Floats) -> Floats:
+def known(bundle: Bundle, shown: Shown) -> Floats:
+    """Return the figures of impressions by what the bundle's floor released, `(impressions, 4)`."""
+    arrays = bundle.arrays
+    return figures(bundle.catalogue, arrays["column"].astype(np.int64), arrays["pairs"].astype(np.float32), shown)
+
+
+def beside(bundle: Bundle, ids: Integers, told: Floats) -> Floats:
     """Return what the network adds to the floor's logits: its forward pass, from numbers `(impressions, fields)`."""
-    weights = {name: array.astype(np.float64) for name, array in bundle.arrays.items()}
-    inside = np.column_stack([weights["deep.weight"][ids].reshape(len(ids), -1), figures])
-    inner = np.tanh(inside @ weights["inner.weight"].T + weights["inner.bias"])
-    line = figures @ weights["line.weight"].T + weights["line.bias"] + inner @ weights["outer.weight"].T
+    weights = _weights(bundle)
+    inner = np.tanh(_inside(weights, ids, told) @ weights["inner.weight"].T + weights["inner.bias"])
+    line = told @ weights["line.weight"].T + weights["line.bias"] + inner @ weights["outer.weight"].T
     return np.asarray(weights["wide.weight"][ids].sum(axis=(1, 2)) + line[:, 0])
 
 
-def contributions(bundle: Bundle, cells: npt.NDArray[np.float32]) -> tuple[tuple[str, ...], Floats]:
-    """Return names, and for each what the logit loses where it alone is not known: `(impressions, names)`.
+def contributions(bundle: Bundle, shown: Shown) -> tuple[tuple[str, ...], Floats]:
+    """Return names, and what of the logit is owed to each: `(impressions, names)`.
 
-    Feature ablation (as Captum's): an ad's own rate is replaced by the mean, a name by "unknown", a figure by that of
-    somebody who did nothing.
+    A line sums to the logit of the impression less that of one of which nothing is known: an ad of the mean rate at an
+    unknown place, all names unknown, to somebody who did nothing. What is linear is exact; of the deep part these are
+    integrated gradients (Sundararajan et al. 2017), whose integral has a closed form for one layer of tanh.
     """
+    cells = shown.cells
     ad, place = cells[:, AD].astype(np.int64), positions(cells[:, POSITION])
-    none = np.zeros_like(ad)
     whole = prior(bundle, ad, place)
-    rate = np.r_[bundle.arrays["ad"].mean(), bundle.arrays["ad"]].astype(np.float64)[ad] - bundle.arrays["ad"].mean()
-    by_place = whole - prior(bundle, ad, none)
-    found = {"click rate of the ad": rate, "place": by_place}
+    rate = np.r_[bundle.arrays["ad"].mean(), bundle.arrays["ad"]].astype(np.float64)
+    found = {"click rate of the ad": rate[ad] - rate[0], "place": whole - prior(bundle, ad, np.zeros_like(ad))}
     if bundle.config.kind == "network":
-        vocabulary = space(bundle.catalogue)
-        ids, figures = numbered(vocabulary, cells)
-        score = beside(bundle, ids, figures)
+        vocabulary, weights, told = space(bundle.catalogue), _weights(bundle), known(bundle, shown)
+        ids = numbered(vocabulary, cells)
+        nobody = np.broadcast_to(vocabulary.starts, ids.shape)
+        deep = _integrated(weights, _inside(weights, ids, told), _inside(weights, nobody, np.zeros_like(told)))
+        wide = (weights["wide.weight"][ids] - weights["wide.weight"][nobody])[:, :, 0]
+        width = weights["deep.weight"].shape[1]
         for field, name in enumerate(FIELDS):
-            changed = ids.copy()
-            changed[:, field] = vocabulary.starts[field]
-            found[name] = score - beside(bundle, changed, figures)
+            found[name] = wide[:, field] + deep[:, field * width : (field + 1) * width].sum(axis=1)
         for column, name in enumerate(FIGURES):
-            away = figures.copy()
-            away[:, column] = 0.0
-            found[name] = score - beside(bundle, ids, away)
+            linear = told[:, column] * weights["line.weight"][0, column]
+            found[name] = linear + deep[:, len(FIELDS) * width + column]
     return tuple(found), np.column_stack(list(found.values()))
 
 
-def probabilities(bundle: Bundle, catalogue: Catalogue, cells: npt.NDArray[np.float32]) -> Floats:
-    """Return the probability of a click on impressions whose ads count by `catalogue`, at their own positions."""
-    if bundle.catalogue.names != catalogue.names:
-        cells = moved(cells, catalogue.names, bundle.catalogue.place)
-    return np.asarray(1 / (1 + np.exp(-logits(bundle, cells))))
+def probabilities(bundle: Bundle, rows: Rows) -> tuple[Integers, npt.NDArray[np.bool_], Floats]:
+    """Return of every impression whose it is, whether it was clicked, and how likely that was, at its own position."""
+    these = shown(rows)
+    if (bundle.catalogue.names, bundle.catalogue.items_place) != (rows.catalogue.names, rows.catalogue.items_place):
+        these = moved(these, rows.catalogue, bundle.catalogue)
+    likely = np.asarray(1 / (1 + np.exp(-logits(bundle, these))))
+    return these.owner, these.cells[:, CLICKED] > 0, likely
+
+
+def _weights(bundle: Bundle) -> dict[str, Floats]:
+    floor = ("ad", "place", "column", "pairs")
+    return {name: array.astype(np.float64) for name, array in bundle.arrays.items() if name not in floor}
+
+
+def _inside(weights: dict[str, Floats], ids: Integers, told: Floats) -> Floats:
+    """Return what the deep part reads, `(impressions, fields · width + figures)`."""
+    return np.column_stack([weights["deep.weight"][ids].reshape(len(ids), -1), told])
+
+
+def _integrated(weights: dict[str, Floats], inside: Floats, start: Floats) -> Floats:
+    """Return integrated gradients of the deep part from `start`, of the shape of `inside`.
+
+    Along the straight way an input of tanh goes from a to b, and the mean of its slope is (tanh b − tanh a) ÷ (b − a).
+    """
+    first, last = (at @ weights["inner.weight"].T + weights["inner.bias"] for at in (start, inside))
+    far = last - first
+    near = np.abs(far) < 1e-6
+    slope = np.where(near, 1 - np.tanh(first) ** 2, (np.tanh(last) - np.tanh(first)) / np.where(near, 1.0, far))
+    return np.asarray((inside - start) * ((slope * weights["outer.weight"][0]) @ weights["inner.weight"]))

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.privacy.rows import SparseRows
-from components.services.ads.data import AD, CLICKED, EXPERIENCE, HOUR, LEAF, POSITION, SLOTS
+from components.services.ads.inputs import AD, CLICKED, FIGURES, HOUR, POSITION, WIDTH
 
 _MOMENTUM = 0.9
-_LIKED = (0.5, 0.2, 0.0)
-"""Start of the weights of the figures: who looked at a category more than others do clicks on it more."""
+_LIKED = (0.6, 0.0, 0.1, 0.0)
+"""Start of the weights of the figures: who likes an item, or its department, clicks on its ad more often."""
 
 
 class Network(lightning.LightningModule):
@@ -48,7 +48,7 @@ class Network(lightning.LightningModule):
         self.register_buffer("of_ad", of_ad, persistent=False)
         self.register_buffer("starts", starts, persistent=False)
         self.register_buffer("prior", prior, persistent=False)
-        fields, figures = of_ad.shape[1] + len(starts), EXPERIENCE + 1 - LEAF
+        fields, figures = of_ad.shape[1] + len(starts), len(_LIKED)
         self.learning_rate = learning_rate
         self.wide = nn.Embedding(size, 1)
         self.line = nn.Linear(figures, 1)
@@ -66,7 +66,7 @@ class Network(lightning.LightningModule):
             self.outer.weight.copy_(torch.randn(self.outer.weight.shape, generator=drawn) * 0.05)
 
     def forward(self, cells: Tensor) -> Tensor:
-        """Return logits `(rows, impressions)` from slots `(rows, impressions, SLOTS)`."""
+        """Return logits `(rows, impressions)` from inputs `(rows, impressions, WIDTH)`."""
         ad = _whole(cells[..., AD], len(self.prior) - 1)
         position = _whole(cells[..., POSITION], self.prior.shape[1] - 1)
         hour = _whole(cells[..., HOUR], 168)
@@ -74,7 +74,7 @@ class Network(lightning.LightningModule):
         some = (hour > 0).long()
         context = torch.stack([position, some * (1 + of_week % 24 // 2), some * (1 + of_week // 24)], dim=-1)
         ids = torch.cat([self.of_ad[ad], context + self.starts], dim=-1)
-        figures = cells[..., LEAF : EXPERIENCE + 1]
+        figures = cells[..., FIGURES:]
         inside = torch.cat([self.deep(ids).flatten(-2), figures], dim=-1)
         inner = torch.tanh(self.inner(inside))
         found = self.wide(ids).sum(dim=(-2, -1)) + (self.line(figures) + self.outer(inner)).squeeze(-1)
@@ -82,7 +82,7 @@ class Network(lightning.LightningModule):
 
     def losses(self, rows: SparseRows) -> Tensor:
         """Return each row's loss, `(rows,)`."""
-        cells = rows.dense().view(len(rows), rows.width // SLOTS, SLOTS)
+        cells = rows.dense().view(len(rows), rows.width // WIDTH, WIDTH)
         shown = (cells[..., AD] > 0).to(cells.dtype)
         loss = functional.binary_cross_entropy_with_logits(self(cells), cells[..., CLICKED], reduction="none")
         return (loss * shown).sum(dim=1) / shown.sum(dim=1).clamp_min(1.0)

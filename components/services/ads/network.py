@@ -14,10 +14,11 @@ from components.core.progress import Progress, no_progress
 from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event
-from components.services.ads.bundle import Arrays, Bundle, Config, read_floor, write_bundle
-from components.services.ads.data import Catalogue, Matrix, Rows
+from components.services.ads.bundle import Arrays, Bundle, read_floor, write_bundle
+from components.services.ads.data import Catalogue, Rows
 from components.services.ads.features import POSITIONS, space
 from components.services.ads.forward import prior
+from components.services.ads.inputs import inputs
 from components.services.ads.params import AdsParams, NetworkParams
 from components.training import descent
 
@@ -56,7 +57,7 @@ def module(floor: Bundle, params: NetworkParams) -> Module:
 
 
 def train(
-    matrix: Matrix,
+    rows: Rows,
     floor: Bundle,
     params: NetworkParams,
     *,
@@ -69,7 +70,7 @@ def train(
 ) -> tuple[Bundle, Fitted]:
     """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling.
 
-    `matrix` must count by the catalogue of `floor`.
+    The rows must count by the catalogue of `floor`.
     """
     from components.training.fit import fit
 
@@ -77,7 +78,7 @@ def train(
     schedule = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
     fitted = fit(
         trained,
-        matrix,
+        inputs(rows, floor),
         plan=plan,
         intend=intend,
         checkpoints=checkpoints,
@@ -87,7 +88,7 @@ def train(
         **schedule,
     )
     weights: Arrays = {name: tensor.detach().cpu().numpy() for name, tensor in trained.state_dict().items()}
-    config = Config(kind="network", frequency_cap=floor.config.frequency_cap)
+    config = floor.config.model_copy(update={"kind": "network"})
     return Bundle(config, {**floor.arrays, **weights}, floor.catalogue), fitted
 
 
@@ -96,11 +97,14 @@ class Network:
 
     name = "network"
     personal = True
-    share = 0.7
+    share = 0.3
     modules = (
         __name__,
         "components.services.ads.data",
         "components.services.ads.features",
+        "components.services.ads.figures",
+        "components.services.ads.inputs",
+        "components.services.ads.order",
         "components.services.ads.forward",
         "components.services.bundles",
         "components.services.ads.bundle",
@@ -137,7 +141,7 @@ class Network:
     ) -> Event:
         """Train under the plan and write the bundle."""
         bundle, fitted = train(
-            rows.matrix,
+            rows,
             read_floor(floor),
             plan.params,
             plan=plan.privacy,

@@ -1,7 +1,10 @@
 """The floor: DP click rates by ad, and by place within a placement; the same answer for everyone.
 
-One Gaussian release of four histograms side by side: impressions and clicks by ad, impressions and clicks by placement
-and position. Each user's part is clipped to L2 norm `BOUND` as a whole and divided by it.
+One Gaussian release of two parts side by side. The first has four histograms: impressions and clicks by ad, impressions
+and clicks by placement and position; each user's part is clipped to L2 norm `BOUND` as a whole and divided by it. The
+second, which is no part of the floor's own answer, counts what is looked at together (`pairs`): it is paid for here,
+since what the floor has released may be used freely by whoever builds on it. With weights √(1 − p) and √p of the two a
+user moves the whole by at most 1.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from components.core.progress import Progress, no_progress
 from components.privacy import mechanisms
 from components.privacy.canaries import Canaries
 from components.privacy.release import Gaussian
+from components.services.ads import pairs
 from components.services.ads.bundle import Arrays, Bundle, Config, write_bundle
-from components.services.ads.data import AD, CLICKED, POSITION, Catalogue, Floats, Matrix, Rows, impressions
+from components.services.ads.data import AD, CLICKED, POSITION, Catalogue, Floats, Matrix, Rows, impressions, looks_of
 from components.services.ads.features import POSITIONS, placements, positions
-from components.services.ads.params import AdsParams
+from components.services.ads.params import AdsParams, PairsParams
 
 BOUND = 1.5
 SCALES = (0.15, 1.0, 0.03, 0.3)
@@ -36,6 +40,8 @@ class RatesPlan(BaseModel):
 
     noise_multiplier: float = Field(gt=0)
     frequency_cap: int
+    pairs: PairsParams
+    looks: int
     sensitivity: float = 1.0
     """One user adds a vector of L2 norm at most 1, or nothing."""
 
@@ -47,7 +53,7 @@ class RatesPlan(BaseModel):
 
 def parts(rows: Rows) -> Matrix:
     """Return each user's part, `(users, 2 · ads + 2 · places)`, of L2 norm at most 1: private."""
-    owner, cells = impressions(rows.matrix)
+    owner, cells = impressions(rows)
     ads, places = len(rows.catalogue), len(placements(rows.catalogue)[0]) * POSITIONS
     ad = cells[:, AD].astype(np.int64) - 1
     place = placements(rows.catalogue)[1][ad] * POSITIONS + positions(cells[:, POSITION])
@@ -99,11 +105,13 @@ class Rates:
 
     name = "rates"
     personal = False
-    share = 0.3
+    share = 0.7
     modules = (
         __name__,
         "components.services.ads.data",
         "components.services.ads.features",
+        "components.services.ads.order",
+        "components.services.ads.pairs",
         "components.services.bundles",
         "components.services.ads.bundle",
         "components.privacy.canaries",
@@ -112,7 +120,12 @@ class Rates:
 
     def plan(self, *, mu: float, delta: float, population: int, params: AdsParams, floor: Path | None) -> RatesPlan:
         """Return the release at μ: σ = sensitivity ÷ μ."""
-        return RatesPlan(noise_multiplier=1 / mu, frequency_cap=params.frequency_cap)
+        return RatesPlan(
+            noise_multiplier=1 / mu,
+            frequency_cap=params.frequency_cap,
+            pairs=params.pairs,
+            looks=params.max_looks_per_user,
+        )
 
     def at_noise(self, plan: RatesPlan, noise_multiplier: float) -> RatesPlan:
         """Return the same plan with another noise."""
@@ -134,13 +147,26 @@ class Rates:
     ) -> Gaussian:
         """Release the rates and write the bundle."""
         intend(1)
-        mine = parts(rows)
-        whole = canaries.as_items(mine) if canaries else mine
-        vector = np.asarray(whole.sum(axis=0), dtype=np.float64).ravel()
+        part, mine = plan.pairs.share, parts(rows)
+        of_item = pairs.columns(rows.catalogue, plan.pairs.columns)
+        beside = pairs.statistic(pairs.held(looks_of(rows), of_item))
+        whole = canaries.as_items(mine * np.sqrt(1 - part)) if canaries else mine * np.sqrt(1 - part)
+        first = np.asarray(whole.sum(axis=0), dtype=np.float64).ravel()
+        vector = np.concatenate([beside * np.sqrt(part), first])
         noised = mechanisms.noised_sum(vector, plan.sensitivity, plan.noise_multiplier)
-        noised, reserved = np.split(noised, [mine.shape[1]])
+        beside, rates, reserved = np.split(noised, [len(beside), len(beside) + mine.shape[1]])
         if canaries:
             canaries.observe(reserved / plan.sensitivity)
-        arrays = logits(noised, catalogue, plan.sensitivity * plan.noise_multiplier)
-        write_bundle(out, Bundle(Config(kind="rates", frequency_cap=plan.frequency_cap), arrays, catalogue))
+        bundle = bundle_of(rates, beside, plan.sensitivity * plan.noise_multiplier, plan, catalogue)
+        write_bundle(out, bundle)
         return plan.event
+
+
+def bundle_of(rates: Floats, beside: Floats, sigma: float, plan: RatesPlan, catalogue: Catalogue) -> Bundle:
+    """Return the floor of the two noised parts, `sigma` being the noise on each entry of the whole."""
+    share = plan.pairs.share
+    of_item = pairs.columns(catalogue, plan.pairs.columns)
+    clicks = logits(rates / np.sqrt(1 - share), catalogue, sigma / np.sqrt(1 - share))
+    together = pairs.log_lifts(beside / np.sqrt(share), sigma / np.sqrt(share), int(of_item.max()) + 1)
+    config = Config(kind="rates", frequency_cap=plan.frequency_cap, looks=plan.looks)
+    return Bundle(config, {**clicks, "column": of_item.astype(np.int32), "pairs": together}, catalogue)

@@ -10,7 +10,7 @@ from components.core.service import Histogram, Metric
 from components.evaluation import score_figures
 from components.evaluation.cells import log_odds_edges, score_cells
 from components.services.ads.bundle import Bundle, read_bundle
-from components.services.ads.data import CLICKED, Floats, Rows, impressions
+from components.services.ads.data import Floats, Rows
 from components.services.ads.forward import probabilities
 
 METRICS = (Metric("log_score"),)
@@ -30,9 +30,9 @@ def score(folder: Path, rows: Rows, seed: int) -> Floats:
 
 def lines(bundle: Bundle, rows: Rows) -> Floats:
     """Return `METRICS` of every row by a bundle in memory."""
-    owner, cells = impressions(rows.matrix)
-    likely = np.clip(probabilities(bundle, rows.catalogue, cells), 1e-6, 1 - 1e-6)
-    loss = -np.log(np.where(cells[:, CLICKED] > 0, likely, 1 - likely))
+    owner, clicked, likely = probabilities(bundle, rows)
+    likely = np.clip(likely, 1e-6, 1 - 1e-6)
+    loss = -np.log(np.where(clicked, likely, 1 - likely))
     shown = np.bincount(owner, minlength=len(rows))
     mean = np.bincount(owner, weights=loss, minlength=len(rows)) / np.maximum(shown, 1)
     return np.asarray(np.clip(1 - mean, 0.0, 1.0)[:, None])
@@ -45,9 +45,8 @@ def cells_of(folder: Path, rows: Rows, seed: int) -> Floats:
 
 def histogram_lines(bundle: Bundle, rows: Rows) -> Floats:
     """Return the same by a bundle in memory."""
-    owner, cells = impressions(rows.matrix)
-    likely = probabilities(bundle, rows.catalogue, cells)
-    return score_cells(likely, cells[:, CLICKED] > 0, owner, len(rows), EDGES)
+    owner, clicked, likely = probabilities(bundle, rows)
+    return score_cells(likely, clicked, owner, len(rows), EDGES)
 
 
 def figures_of(cells: Floats) -> dict[str, float]:
