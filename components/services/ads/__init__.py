@@ -54,5 +54,6 @@ SERVICE = Service(
     public=("items", "ads"),
     histogram=HISTOGRAM,
     route="/v1/ads/rank",
+    story=api.story,
 )
 """What flows, gates, registry and serving know of it."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from components.core.errors import Unanswerable
+
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from components.services.ads.bundle import Bundle
-    from components.services.ads.data import Integers, Shown
+    from components.services.ads.data import Floats, Integers, Shown
 
 MOST_HISTORY = 1000
 MOST_ADS = 100
@@ -35,7 +40,7 @@ class Request(BaseModel):
     at: AwareDatetime | None = None
     """When it is shown: ads that are not booked then are left out. Without it all are ranked, at no particular hour."""
     pacing: dict[Name, Pace] = Field(default_factory=dict, max_length=MOST_CAMPAIGNS)
-    """By campaign, what its rank is multiplied by: from budgets and counters of the shop, which know of no user."""
+    """By campaign, what its rank is multiplied by, 0 where its budget is spent: from counters that know of no user."""
     k: int = Field(10, ge=1, le=MOST_ADS)
 
 
@@ -76,7 +81,7 @@ class Answer(BaseModel):
     capped: int
     """Ads that were left out by the frequency cap."""
     unknown: int
-    """Items, ads and campaigns of the request that the bundle does not know."""
+    """Items and ads of the request that the bundle does not know."""
     model_version: str | None = None
     epsilon: float | None = None
 
@@ -95,6 +100,9 @@ def predict(bundle: Bundle, request: Request) -> Answer:
     """Return ads by bid × probability × pacing, without those that this user has seen `frequency_cap` times.
 
     Everything that is personal comes with the request; pacing and bids are the same for everybody.
+
+    Raises:
+        Unanswerable: there is no such placement, or no such campaign to be paced.
     """
     from collections import Counter
 
@@ -104,62 +112,95 @@ def predict(bundle: Bundle, request: Request) -> Answer:
     from components.services.ads.forward import contributions, logits
 
     catalogue, cap = bundle.catalogue, bundle.config.frequency_cap
-    seen = Counter(request.shown)
-    capped = [ad for ad, times in seen.items() if times >= cap and ad in catalogue.place]
-    open_ = _open(bundle, request)
-    capped_here = [ad for ad in capped if open_[catalogue.place[ad]]]
-    open_[[catalogue.place[ad] for ad in capped]] = False
+    pace = _pace(bundle, request)
+    open_ = _open(bundle, request) & (pace > 0)
+    often = [
+        catalogue.place[ad] for ad, times in Counter(request.shown).items() if times >= cap and ad in catalogue.place
+    ]
+    capped = int(open_[often].sum())
+    open_[often] = False
     ads = np.flatnonzero(open_)
     shown = _shown(bundle, request, ads)
     probability = 1 / (1 + np.exp(-logits(bundle, shown)))
-    bid = np.array([bid or 0 for bid in catalogue.ads["bid"].to_pylist()], dtype=np.float64)[ads]
-    campaigns = catalogue.ads["campaign"].to_pylist()
-    pace = np.array([request.pacing.get(campaigns[ad] or "", 1.0) for ad in ads])
-    value = bid * probability * pace
+    value = catalogue.bids[ads] * probability * pace[ads]
     best = np.lexsort((ads, -value))[: request.k]
     names, parts = contributions(bundle, Shown(shown.owner[best], shown.cells[best], shown.looks))
-    known = {*campaigns}
     return Answer(
         ads=[
             Ranked(
-                ad=catalogue.names[ads[place]],
-                item=catalogue.ads["item"][int(ads[place])].as_py(),
-                campaign=campaigns[ads[place]],
-                placement=catalogue.ads["placement"][int(ads[place])].as_py(),
-                bid=int(bid[place]),
+                ad=catalogue.names[ad],
+                item=catalogue.ads["item"][int(ad)].as_py(),
+                campaign=catalogue.campaigns[ad],
+                placement=catalogue.places[ad],
+                bid=int(catalogue.bids[ad]),
                 probability=float(probability[place]),
                 value=float(value[place]),
-                reasons=[
-                    Reason(feature=names[column], logit=float(parts[line, column]))
-                    for column in np.argsort(-np.abs(parts[line]), kind="stable")[:REASONS]
-                    if parts[line, column] != 0
-                ],
+                reasons=_reasons(names, parts[line]),
             )
-            for line, place in enumerate(best)
+            for line, (place, ad) in enumerate(zip(best, ads[best], strict=True))
         ],
-        capped=len(capped_here),
+        capped=capped,
         unknown=sum(item not in catalogue.leaf_of_item for item in request.history)
-        + sum(ad not in catalogue.place for ad in request.shown)
-        + sum(name not in known for name in request.pacing),
+        + sum(ad not in catalogue.place for ad in request.shown),
     )
 
 
-def _open(bundle: Bundle, request: Request):  # type: ignore[no-untyped-def]
+def story(ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> list[str]:
+    """Return what nobody in particular is shown, what somebody with a history is, and why, as lines of text."""
+    first = ask({"k": 3})["ads"]
+    history = [ad["item"] for ad in ask({"k": 30})["ads"][10:] if ad["item"]][:5]
+    ours = ask({"history": history, "k": 3})
+    often = ask({"history": history, "shown": [ours["ads"][0]["ad"]] * 100, "k": 1}) if ours["ads"] else {"ads": []}
+    return [
+        "Somebody of whom nothing is known",
+        *map(_line, first),
+        f"Somebody who looked at {', '.join(history) or 'nothing'}",
+        *map(_line, ours["ads"]),
+        "and once they have seen the first of these often enough",
+        *map(_line, often["ads"]),
+        f"(version {ours['model_version']}, ε = {ours['epsilon']:.3g})",
+    ]
+
+
+def _line(ad: Mapping[str, Any]) -> str:
+    because = ", ".join(f"{reason['feature']} {reason['logit']:+.2f}" for reason in ad["reasons"])
+    return f"  {ad['ad']}: {ad['bid']} × {ad['probability']:.1%} = {ad['value']:.2f} ({because})"
+
+
+def _reasons(names: Sequence[str], parts: Floats) -> list[Reason]:
+    largest = sorted(range(len(names)), key=lambda column: -abs(parts[column]))[:REASONS]
+    return [Reason(feature=names[column], logit=float(parts[column])) for column in largest if parts[column] != 0]
+
+
+def _pace(bundle: Bundle, request: Request) -> Floats:
+    """Return what each ad's campaign is paced by: `(ads,)`."""
+    import numpy as np
+
+    campaigns = bundle.catalogue.campaigns
+    if not {*request.pacing} <= {*campaigns}:
+        raise Unanswerable(
+            "This version knows no such campaign", field="pacing", next_step="Pace campaigns of the ads it was made on."
+        )
+    return np.array([request.pacing.get(name, 1.0) if name is not None else 1.0 for name in campaigns])
+
+
+def _open(bundle: Bundle, request: Request) -> npt.NDArray[np.bool_]:
     """Return which ads may be shown by placement and booking: `(ads,)`."""
     import numpy as np
 
-    ads = bundle.catalogue.ads
-    found = np.ones(len(bundle.catalogue), dtype=bool)
+    catalogue = bundle.catalogue
+    found = np.ones(len(catalogue), dtype=bool)
     if request.placement is not None:
-        found &= np.array([place == request.placement for place in ads["placement"].to_pylist()], dtype=bool)
-    if request.at is not None:
-        found &= np.array(
-            [
-                (starts is None or starts <= request.at) and (ends is None or request.at < ends)
-                for starts, ends in zip(ads["starts"].to_pylist(), ads["ends"].to_pylist(), strict=True)
-            ],
-            dtype=bool,
-        )
+        found &= np.array([place == request.placement for place in catalogue.places], dtype=bool)
+        if not found.any():
+            raise Unanswerable(
+                "This version knows no such placement",
+                field="placement",
+                next_step="Ask for one that its ads are booked for.",
+            )
+    if (at := request.at) is not None:
+        bounds = zip(catalogue.ads["starts"].to_pylist(), catalogue.ads["ends"].to_pylist(), strict=True)
+        found &= np.array([(not begun or begun <= at) and (not over or at < over) for begun, over in bounds], bool)
     return found
 
 
@@ -175,9 +216,5 @@ def _shown(bundle: Bundle, request: Request, ads: Integers) -> Shown:
     cells = np.zeros((len(ads), SLOTS), np.float32)
     cells[:, AD], cells[:, POSITION], cells[:, BEFORE] = ads + 1, 1, len(looked)
     if request.at is not None:
-        cells[:, HOUR] = 1 + int(hour_of_week(np.int64(_seconds(request.at))))  # type: ignore[arg-type]
+        cells[:, HOUR] = 1 + int(hour_of_week(np.array([request.at.timestamp() // 1], np.int64))[0])
     return Shown(np.zeros(len(ads), np.int64), cells, Looks(np.array([0, len(looked)]), looked))
-
-
-def _seconds(at: datetime) -> int:
-    return int(at.timestamp() // 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.errors import ContractBroken
 from components.services import bundles
-from components.services.ads.data import Catalogue, read_catalogue
+from components.services.ads.data import Catalogue, Floats, read_catalogue
+from components.services.ads.features import Space, space
 
 ADS, ITEMS = "ads.parquet", "items.parquet"
+FLOOR = ("ad", "place", "column", "pairs")
+"""Arrays that the floor released."""
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -47,6 +51,16 @@ class Bundle:
     arrays: Arrays
     catalogue: Catalogue
 
+    @cached_property
+    def space(self) -> Space:
+        """The numbers of its names."""
+        return space(self.catalogue)
+
+    @cached_property
+    def weights(self) -> dict[str, Floats]:
+        """The network's own arrays, as its forward pass needs them."""
+        return {name: array.astype(np.float64) for name, array in self.arrays.items() if name not in FLOOR}
+
 
 def write_bundle(out: Path, bundle: Bundle) -> None:
     """Write `bundle` to the folder `out`."""
@@ -60,7 +74,7 @@ def read_bundle(folder: Path) -> Bundle:
         ContractBroken: it is not a bundle of this service, or its parts do not belong together.
     """
     config, arrays, catalogue = bundles.read(folder, Config, lambda: read_catalogue(folder), "ads")
-    whole = arrays.get("ad", np.empty(0)).shape == (len(catalogue),) and {"place", "pairs", "column"} <= {*arrays}
+    whole = arrays.get("ad", np.empty(0)).shape == (len(catalogue),) and {*FLOOR} <= {*arrays}
     if not whole or arrays["column"].shape != (len(catalogue.leaf_of_item),):
         raise ContractBroken(
             f"The bundle {folder} has no rate for every ad",

@@ -63,6 +63,21 @@ class Catalogue:
         return {ad: row for row, ad in enumerate(self.names)}
 
     @cached_property
+    def campaigns(self) -> list[str | None]:
+        """By ad."""
+        return self.ads["campaign"].to_pylist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def places(self) -> list[str | None]:
+        """The placement, by ad."""
+        return self.ads["placement"].to_pylist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def bids(self) -> Floats:
+        """`(ads,)` minor units a click, 0 where none is booked."""
+        return np.array([bid or 0 for bid in self.ads["bid"].to_pylist()], dtype=np.float64)
+
+    @cached_property
     def leaves(self) -> list[str]:
         """Category paths, sorted; "" is that of items without one."""
         return sorted({"", *(path or "" for path in self.items["category"].to_pylist())})

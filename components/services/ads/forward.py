@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from components.services.ads.bundle import Bundle
 from components.services.ads.data import AD, CLICKED, POSITION, Floats, Integers, Rows, Shown, shown
-from components.services.ads.features import FIELDS, moved, numbered, placements, positions, space
+from components.services.ads.features import FIELDS, moved, numbered, placements, positions
 from components.services.ads.figures import FIGURES, figures
 
 
@@ -30,18 +30,18 @@ def logits(bundle: Bundle, shown: Shown) -> Floats:
     before = prior(bundle, cells[:, AD].astype(np.int64), positions(cells[:, POSITION]))
     if bundle.config.kind == "rates":
         return before
-    return before + beside(bundle, numbered(space(bundle.catalogue), cells), known(bundle, shown))
+    return before + beside(bundle, numbered(bundle.space, cells), known(bundle, shown))
 
 
 def known(bundle: Bundle, shown: Shown) -> Floats:
     """Return the figures of impressions by what the bundle's floor released, `(impressions, 4)`."""
     arrays = bundle.arrays
-    return figures(bundle.catalogue, arrays["column"].astype(np.int64), arrays["pairs"].astype(np.float32), shown)
+    return figures(bundle.catalogue, np.asarray(arrays["column"]), np.asarray(arrays["pairs"]), shown)
 
 
 def beside(bundle: Bundle, ids: Integers, told: Floats) -> Floats:
     """Return what the network adds to the floor's logits: its forward pass, from numbers `(impressions, fields)`."""
-    weights = _weights(bundle)
+    weights = bundle.weights
     inner = np.tanh(_inside(weights, ids, told) @ weights["inner.weight"].T + weights["inner.bias"])
     line = told @ weights["line.weight"].T + weights["line.bias"] + inner @ weights["outer.weight"].T
     return np.asarray(weights["wide.weight"][ids].sum(axis=(1, 2)) + line[:, 0])
@@ -60,9 +60,9 @@ def contributions(bundle: Bundle, shown: Shown) -> tuple[tuple[str, ...], Floats
     rate = np.r_[bundle.arrays["ad"].mean(), bundle.arrays["ad"]].astype(np.float64)
     found = {"click rate of the ad": rate[ad] - rate[0], "place": whole - prior(bundle, ad, np.zeros_like(ad))}
     if bundle.config.kind == "network":
-        vocabulary, weights, told = space(bundle.catalogue), _weights(bundle), known(bundle, shown)
-        ids = numbered(vocabulary, cells)
-        nobody = np.broadcast_to(vocabulary.starts, ids.shape)
+        weights, told = bundle.weights, known(bundle, shown)
+        ids = numbered(bundle.space, cells)
+        nobody = np.broadcast_to(bundle.space.starts, ids.shape)
         deep = _integrated(weights, _inside(weights, ids, told), _inside(weights, nobody, np.zeros_like(told)))
         wide = (weights["wide.weight"][ids] - weights["wide.weight"][nobody])[:, :, 0]
         width = weights["deep.weight"].shape[1]
@@ -83,14 +83,10 @@ def probabilities(bundle: Bundle, rows: Rows) -> tuple[Integers, npt.NDArray[np.
     return these.owner, these.cells[:, CLICKED] > 0, likely
 
 
-def _weights(bundle: Bundle) -> dict[str, Floats]:
-    floor = ("ad", "place", "column", "pairs")
-    return {name: array.astype(np.float64) for name, array in bundle.arrays.items() if name not in floor}
-
-
 def _inside(weights: dict[str, Floats], ids: Integers, told: Floats) -> Floats:
     """Return what the deep part reads, `(impressions, fields · width + figures)`."""
-    return np.column_stack([weights["deep.weight"][ids].reshape(len(ids), -1), told])
+    deep = weights["deep.weight"]
+    return np.column_stack([deep[ids].reshape(len(ids), ids.shape[1] * deep.shape[1]), told])
 
 
 def _integrated(weights: dict[str, Floats], inside: Floats, start: Floats) -> Floats:
