@@ -94,6 +94,10 @@ def cost(event: Any) -> str:
     """Return an event in one line."""
     shown = event.model_dump()
     kind = shown.pop("type")
+    if kind == "best_of":  # its choices are as many as its grid has prices
+        law = shown["trials"]
+        shape = f", shape={law['shape']:.4g}" if law["law"] == "negative_binomial" else ""
+        return f"{kind} {law['law']} expected={law['expected']:.4g}{shape}, choices={len(shown['choices'])}"
     return f"{kind} " + ", ".join(f"{name}={value:.4g}" for name, value in shown.items())
 
 

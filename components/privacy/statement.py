@@ -71,6 +71,7 @@ def statement(
     cap: Cap | None = None,
     lifetime_cap: Cap | None = None,
     audit: Audit | None = None,
+    searches: Sequence[Event] = (),
 ) -> PrivacyStatement:
     """Return the privacy statement of a version, its figures computed here from what was released.
 
@@ -88,6 +89,7 @@ def statement(
         cap: the cap of one block's account.
         lifetime_cap: the cap over a user's blocks, where the ledger holds one.
         audit: what tried to refute it.
+        searches: searches for parameters that read the same train users; they are charged, and no part of this ε.
 
     Raises:
         Refused: the accountants do not agree on a sampled event, or the releases of a split cost more than its budget.
@@ -117,7 +119,7 @@ def statement(
         releases={one.release.mechanism: one.release.digest for one in training},
         accountants=accountants,
         audit=_audited(audit),
-        not_covered=NOT_COVERED,
+        not_covered=(*NOT_COVERED, *_searched(searches, delta)),
         ledger=ledger,
         charged=tuple(map(_charge, charged)),
         splits=tuple(splits),
@@ -189,6 +191,17 @@ def _describe(event: Event) -> str:
     return (
         f"{event.steps} steps of DP-SGD, Poisson sample of {event.sample_rate:.3g} of the users, "
         f"σ = {event.noise_multiplier:.3g} clipping norms"
+    )
+
+
+def _searched(searches: Sequence[Event], delta: float) -> tuple[str, ...]:
+    """Return what is said of searches: their ε by conversion from RDP, since there is no tighter figure of them."""
+    if not searches:
+        return ()
+    return (
+        f"Searches for parameters: {len(searches)} on these users, whose values this version may have, are charged to "
+        f"the same accounts (ε = {accounting.epsilon_of(searches, delta):.3g} at δ = {delta:.2g}, by RDP alone) and "
+        "are not in this ε; the accounts' cap holds all together.",
     )
 
 

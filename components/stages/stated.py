@@ -7,6 +7,7 @@ from components.core.records import Audit, Evaluation, Population, PrivacyStatem
 from components.privacy.accounts import LIFETIME
 from components.privacy.adaptive import stated_delta
 from components.privacy.ledger import require_same_ledger
+from components.privacy.release import BestOf, Event
 from components.privacy.statement import Charged, Purpose, statement
 from components.stages.budget import Budget
 from components.stages.dataset import dataset_of
@@ -31,7 +32,20 @@ def stated(run: Run, name: str, candidate: str) -> PrivacyStatement:
         cap=run.params.privacy.cap,
         lifetime_cap=next((one.cap for one in run.ledger().accounts() if one.block == LIFETIME), None),
         audit=Audit.read(run.evidence(name, "audit") / f"{candidate}.json"),
+        searches=_searches(run, name),
     )
+
+
+def _searches(run: Run, name: str) -> list[Event]:
+    """Return every search for parameters of the service that read train users of the dataset's blocks."""
+    blocks = set(dataset_of(run).blocks)
+    return [
+        event
+        for hold in run.ledger().holds()
+        if isinstance(event := hold.charged, BestOf)
+        and (hold.release.service, hold.release.split) == (name, "train")
+        and blocks & set(hold.release.blocks)
+    ]
 
 
 def _budgets(run: Run, name: str) -> dict[str, float]:
