@@ -180,7 +180,7 @@ class Gates(Section):
 
 
 class SmallerBundles(Section):
-    """Whose bundles are made smaller once trained. A form goes on that is so many times smaller or faster (p95), little
+    """Whose bundles are made smaller once trained. A form goes on that is so many times smaller or faster, and little
     slower, and loses no larger part of the first metric on simulated people (by the 95% bound)."""
 
     services: tuple[str, ...] = ()

@@ -22,8 +22,10 @@ def bundle_megabytes(bundle: Path) -> float:
     return sum(sizes) / 1e6
 
 
-def latency_milliseconds(service: Service, bundle: Path, *, calls: int = 200, warm_up: int = 20) -> float:
-    """Return the milliseconds within which 95% of calls of `service.predict` on its example have answered.
+def latency_milliseconds(
+    service: Service, bundle: Path, *, calls: int = 200, warm_up: int = 20, share: float = 0.95
+) -> float:
+    """Return the milliseconds within which a share of calls of `service.predict` on its example have answered.
 
     One process, one call at a time, the bundle loaded and warm: what the model takes, without network and queue.
     """
@@ -35,4 +37,4 @@ def latency_milliseconds(service: Service, bundle: Path, *, calls: int = 200, wa
         service.predict(loaded, question)
         if call >= warm_up:
             seconds.append(perf_counter() - start)
-    return 1000 * sorted(seconds)[math.ceil(0.95 * calls) - 1]
+    return 1000 * sorted(seconds)[math.ceil(share * calls) - 1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from components.core import digest
 from components.core.files import atomic_path
 from components.core.service import Candidate, Service
-from components.evaluation.smaller import Shrunk, made, shrink
+from components.evaluation.smaller import Shrunk, shrink
 from components.stages.run import Run
 
 
@@ -26,11 +26,9 @@ def carry(run: Run, service: Service, candidate: Candidate, settled: Path) -> st
         with atomic_path(out) as part:
             shutil.copytree(settled, part)
         return digest.of_path(settled)
-    with tempfile.TemporaryDirectory(prefix="jali-smaller-") as scratch:
-        chosen = _chosen(run, service, candidate.name, settled, Path(scratch))
-        form = settled if chosen.way is None else Path(scratch) / chosen.way
-        with atomic_path(out) as part:
-            shutil.copytree(form, part)
+    chosen = _chosen(run, service, candidate.name, settled)
+    with atomic_path(out) as part:
+        shutil.copytree(settled if chosen.way is None else _kept(run, chosen), part)
     return chosen.bundle
 
 
@@ -39,23 +37,34 @@ def shrunk(run: Run, bundle: str) -> Shrunk | None:
     return run.records().find(Shrunk, _going_on(bundle))
 
 
-def _chosen(run: Run, service: Service, candidate: str, settled: Path, scratch: Path) -> Shrunk:
-    """Return which form goes on, and leave it in `scratch`, in a folder of its way's name."""
+def _chosen(run: Run, service: Service, candidate: str, settled: Path) -> Shrunk:
+    """Return which form goes on, and keep it: made again on another machine it might have other bytes, which would be
+    evaluated, and charged, anew.
+    """
     assert service.smaller is not None, "the caller asks"
     measuring = digest.reached([shrink.__module__, service.score.__module__], ["components.evaluation"])
     ways = digest.reached([way.__module__ for way in service.smaller.ways.values()], ["components.services"])
     limits = run.params.smaller.model_dump(mode="json", exclude={"services"})
     key = digest.of_json([digest.of_path(settled), limits, digest.of_modules(measuring | ways)])
-    if known := run.records().find(Shrunk, key):
-        if known.way is None:
-            return known
-        again = made(service.smaller, known.way, settled, scratch / known.way)
-        if digest.of_path(again) == known.bundle:
-            return known
-        shutil.rmtree(again)  # another version of a library writes other bytes: it is measured again
-    found = shrink(service, candidate, settled, run.params.smaller, scratch)
+    known = run.records().find(Shrunk, key)
+    if known and (known.way is None or _is(_kept(run, known), known.bundle)):
+        return known
+    with tempfile.TemporaryDirectory(prefix="jali-smaller-") as scratch:
+        found = shrink(service, candidate, settled, run.params.smaller, Path(scratch))
+        if found.way is not None:
+            shutil.rmtree(_kept(run, found), ignore_errors=True)
+            with atomic_path(_kept(run, found)) as part:
+                shutil.copytree(Path(scratch) / found.way, part)
     run.records().keep(_going_on(found.bundle), found)
     return run.records().keep(key, found)
+
+
+def _kept(run: Run, form: Shrunk) -> Path:
+    return run.settings.home / "smaller" / form.bundle
+
+
+def _is(folder: Path, bundle: str) -> bool:
+    return folder.is_dir() and digest.of_path(folder) == bundle
 
 
 def _going_on(bundle: str) -> str:
