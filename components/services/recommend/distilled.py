@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def distilled(folder: Path, out: Path) -> None:
-    """Write the autoencoder in `folder` to `out`, narrower and in eight bits; another kind of bundle in eight bits alone."""
+    """Write the autoencoder in `folder` to `out`, half as wide and in eight bits; what is no network, in eight bits."""
     teacher = read_bundle(folder)
     if teacher.config.kind != "autoencoder":
         bundles.as_int8(folder, out)
