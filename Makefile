@@ -6,6 +6,13 @@ BIN := $(VENV)/bin
 SOURCE ?= ta-feng
 SERVICES ?= recommend
 ARGS ?=
+WORKERS ?= 2
+
+# Tests that run side by side, each worker with a home, ports and a database of its own; and those that start whole
+# machines, kill processes or race for the last of a budget, which have this one to themselves.
+TOGETHER := tests/architecture tests/unit tests/properties tests/conformance tests/mutations
+ALONE := tests/fire tests/flows tests/e2e
+BESIDE := -n $(WORKERS) --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -32,11 +39,15 @@ demo: $(VENV)/.installed ## The whole way on public data: SOURCE=ta-feng (defaul
 
 test: $(VENV)/.installed-dev ## Everything, real servers included
 	@$(MAKE) --no-print-directory lint
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests $(ARGS)
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"; said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
+	$(BIN)/python -m pytest $(TOGETHER) $(BESIDE) $(ARGS) | tee "$$said"; together=$${PIPESTATUS[0]}; \
+	$(BIN)/python -m pytest $(ALONE) $(ARGS); alone=$$?; \
+	if grep -q '= short test summary info =' "$$said"; then sed -n '/= short test summary info =/,$$p' "$$said"; else tail -n 1 "$$said"; fi; \
+	case $$together-$$alone in 0-0 | 0-5 | 5-0) ;; 0-* | 5-*) exit $$alone ;; *) exit $$together ;; esac # 5: none was selected
 
 check: $(VENV)/.installed-dev ## The fast loop: lint, types, architecture, unit and property tests
 	@$(MAKE) --no-print-directory lint
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/architecture tests/unit tests/properties tests/conformance -m "not slow and not e2e" -n 2 $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/architecture tests/unit tests/properties tests/conformance -m "not slow and not e2e" $(BESIDE) $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev
