@@ -121,10 +121,11 @@ def test_a_catalogue_that_names_an_item_twice_is_refused(tmp_path: Path) -> None
         prepared(tmp_path, [event()], items=[*CATALOGUE, {"item": "I00", "title": "again"}])
 
 
+@pytest.mark.slow
 def test_ranges_of_users_give_the_same_as_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = [event(user=digest.of_bytes(bytes([n]))[:32], item=f"I{n % 7:02d}") for n in range(200)]
     whole = prepared(tmp_path, events)
-    monkeypatch.setattr(room, "_EVENTS_AT_ONCE", 20)
+    monkeypatch.setattr(room, "_EVENTS_AT_ONCE", 60)
     assert prepared(tmp_path, events) == whole
     assert len(whole) == 200
 
