@@ -73,6 +73,7 @@ def test_all_that_a_user_of_either_split_is_charged_is_within_what_is_stated(peo
     assert found.accountant.startswith("RDP")
 
 
+@pytest.mark.slow
 def test_the_statement_of_a_version_names_the_search_that_read_the_same_people(people: Run) -> None:
     assert stated._searches(people, "toy") == []
     searched(people)
@@ -100,6 +101,29 @@ def test_asked_again_it_costs_nothing_and_says_the_same(people: Run) -> None:
     assert people.ledger().head == before
 
 
+def test_a_search_that_was_cut_off_is_charged_in_full_and_made_again_is_charged_again(
+    people: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(trials: Trials) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "number", stop)
+        with pytest.raises(KeyboardInterrupt):
+            searched(people)
+    cut = [hold for hold in people.ledger().holds() if hold.release.mechanism == "search"]
+    assert [(hold.stage, hold.charged, hold.output) for hold in cut] == [
+        ("settled", hold.release.event, None) for hold in cut
+    ]
+    assert {hold.release.split for hold in cut} == {"train", "validation"}
+    searched(people)
+    again = [hold for hold in people.ledger().holds() if hold.release.mechanism == "search"]
+    assert sorted((hold.release.split, hold.attempt) for hold in again) == [
+        ("train", 1), ("train", 2), ("validation", 1), ("validation", 2),
+    ]  # fmt: skip
+    assert sum(hold.output is not None for hold in again) == 2
+
+
 def test_another_number_of_trials_is_another_search(people: Run) -> None:
     searched(people)
     searched(people, trials=3)
@@ -124,6 +148,7 @@ def test_a_search_that_does_not_fit_is_refused_before_anything_is_read_or_spent(
     assert run.ledger().head == before
 
 
+@pytest.mark.slow
 def test_how_many_trials_there_were_is_told_to_nobody(people: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     for many in (2, 9):
@@ -142,6 +167,7 @@ def test_how_many_trials_there_were_is_told_to_nobody(people: Run, monkeypatch: 
     assert told[0][1] is None
 
 
+@pytest.mark.slow
 def test_a_trial_on_peoples_rows_is_refused_by_mlflow_and_by_the_rows_themselves(people: Run) -> None:
     from components.registry import searches
 
@@ -210,6 +236,7 @@ def test_the_best_by_noised_scores_is_what_is_kept_with_its_bundle(
     assert sorted(path.name for path in kept.folder.iterdir()) == ["bundle", "tuned.json"]
 
 
+@pytest.mark.slow
 def test_a_sampled_trial_has_the_noise_that_keeps_it_below_its_gaussian_where_it_counts() -> None:
     candidate = Descent()
     trials, mu = Trials(expected=10, shape=0.0), 0.4

@@ -57,6 +57,7 @@ def test_without_learning_choices_are_uniform_whatever_was_told_and_with_it_they
 # --- on a public source
 
 
+@pytest.mark.slow
 def test_on_a_public_source_nothing_is_charged_and_every_trial_is_a_run_below_the_search(public: Run) -> None:
     search = stage.open_search(public, "toy", trials=3)
     floor, drawn, tried = stage.fit_floor(public, "toy"), stage.proposals(search), []
