@@ -60,11 +60,11 @@ def main() -> None:
             name: service.rows(where / "split" / name, where / "split" / "public", params) for name in ("train", "test")
         }
         print(f"{len(rows['train'])} users to learn from, {time.perf_counter() - start:.0f} s")
-        bundles = _private(service, rows["train"], params, arguments.epsilon, Path(scratch))
+        bundles = private_bundles(service, rows["train"], params, arguments.epsilon, Path(scratch))
     clear = true_rates(rows["train"], params)
     bundles["rates without privacy"] = clear
     bundles["network without privacy"], _ = train(rows["train"], clear, params.network, plan=None)
-    found = {name: _auc(bundle, rows["test"]) for name, bundle in bundles.items()}
+    found = {name: auc_of(bundle, rows["test"]) for name, bundle in bundles.items()}
     for name, bundle in bundles.items():
         figures = ", ".join(f"{key} {value:.4f}" for key, value in told(bundle, rows["test"]).items())
         print(f"{name:>25}: exact auc {found[name]:.4f}; by users: {figures}")
@@ -101,7 +101,7 @@ def _canonical(events: pa.Table) -> pa.Table:
     return pa.table({name: known.get(name, column) for name, column in missing.items()})
 
 
-def _private(service: Service, rows: Rows, params: Any, epsilon: float, where: Path) -> dict[str, Bundle]:
+def private_bundles(service: Service, rows: Rows, params: Any, epsilon: float, where: Path) -> dict[str, Bundle]:
     population, catalogue = len(rows), rows.catalogue
     count = Gaussian(noise_multiplier=COUNT_NOISE)
     mu = math.sqrt(accounting.gaussian_mu(epsilon, DELTA) ** 2 - COUNT_NOISE**-2)
@@ -126,7 +126,7 @@ def _private(service: Service, rows: Rows, params: Any, epsilon: float, where: P
     return found
 
 
-def _auc(bundle: Bundle, test: Rows) -> float:
+def auc_of(bundle: Bundle, test: Rows) -> float:
     _, clicked, likely = probabilities(bundle, test)
     return _exact(likely, clicked)
 

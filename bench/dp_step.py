@@ -14,9 +14,10 @@ user's gradient, take what fits into memory, and no more steps once they took ha
 
     autoencoder  `recommend`'s own network, 128 wide, at the catalogues of a small and of a large shop
     ctr          a user's 8 impressions of 8 fields (28,101 ids, 16 wide), the 400-400-400 of DeepFM (2017), Adam
+    ctr-million  the same with 1,000,000 ids in the first field
     text head    a user's 4 messages of 384 numbers (a frozen sentence encoder's), a linear head of 77 intents, Adam
 
-    python bench/dp_step.py [--models text-head ctr autoencoder-2000 autoencoder-20000] [--steps 30] [--no-opacus]
+    python bench/dp_step.py [--models text-head ctr ctr-million autoencoder-2000 …] [--steps 30] [--no-opacus]
 """
 
 from __future__ import annotations

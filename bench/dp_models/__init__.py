@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from components.services.recommend.model import Autoencoder
 USERS = 25_000
 ITEMS_PER_USER, HIDDEN = 30, 128
 IMPRESSIONS, FIELDS, WIDTH = 8, (20_000, 5_000, 2_000, 1_000, 50, 24, 20, 7), 16
+MILLION = (1_000_000, *FIELDS[1:])
 MESSAGES, ENCODED, INTENTS = 4, 384, 77
 LEAST_WIDTH = MESSAGES * (ENCODED + 1)
 """Columns of the text head's rows."""
@@ -28,9 +29,9 @@ LEAST_WIDTH = MESSAGES * (ENCODED + 1)
 class Ctr(lightning.LightningModule):
     """Clicks by embeddings of fields and a perceptron of DeepFM's size; a user's loss is the mean over impressions."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sequence[int] = FIELDS) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(size, WIDTH) for size in FIELDS)
+        self.tables = nn.ModuleList(nn.Embedding(size, WIDTH) for size in sizes)
         widths = [WIDTH * len(FIELDS), 400, 400, 400]
         hidden = [part for pair in pairwise(widths) for part in (nn.Linear(*pair), nn.ReLU())]
         self.perceptron = nn.Sequential(*hidden, nn.Linear(widths[-1], 1))
@@ -83,9 +84,9 @@ def baskets(items: int) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(users), np.float32), (users, chosen)), shape=(USERS, items))
 
 
-def impressions() -> np.ndarray:
+def impressions(sizes: Sequence[int] = FIELDS) -> np.ndarray:
     drawn = np.random.default_rng(0)
-    ids = [drawn.integers(0, size, (USERS, IMPRESSIONS, 1)) for size in FIELDS]
+    ids = [drawn.integers(0, size, (USERS, IMPRESSIONS, 1)) for size in sizes]
     clicked = drawn.random((USERS, IMPRESSIONS, 1)) < 0.05
     return np.concatenate([*ids, clicked], axis=2).reshape(USERS, -1).astype(np.float32)
 
@@ -114,5 +115,6 @@ SUBJECTS = {
     "autoencoder-2000": Subject(lambda: autoencoder(2_000), lambda: baskets(2_000), 128),
     "autoencoder-20000": Subject(lambda: autoencoder(20_000), lambda: baskets(20_000), 16),
     "ctr": Subject(Ctr, impressions, 64),
+    "ctr-million": Subject(lambda: Ctr(MILLION), lambda: impressions(MILLION), 8),
     "text-head": Subject(TextHead, messages, 1024, 4096),
 }
