@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from components.services.search.data import MOST_LETTERS
+
 if TYPE_CHECKING:
     from components.services.search.scoring import Engine
 
 MOST_HISTORY = 200
 MOST_ITEMS = 100
-MOST_LETTERS = 200
 _SUGGESTED = 5
 
 _ENGLISH_ALONE = "The meaning of a query is compared in English alone; this one was searched by its words."

@@ -24,6 +24,9 @@ _TAKEN = ("click", "cart", "purchase")
 _READ = ("user", "ts", "event", "session", "item", "query", "position")
 _MOST_POSITION = 10_000
 
+MOST_LETTERS = 200
+"""Of a query: what is longer is neither answered nor learnt from."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -133,7 +136,8 @@ def read_rows(activity: Path, catalogue: Catalogue, params: SearchParams) -> Row
     """Return the rows of the users who took something right after a search.
 
     Each is made of the user's own events and holds at most `max_searches_per_user` searches, the latest; the order of
-    the table does not matter. Items that the catalogue does not list are left out.
+    the table does not matter. Items that the catalogue does not list are left out, and so are queries longer than an
+    answer is given to. Where clicks of a user show positions, the others followed from something else.
     """
     table = pq.read_table(activity, columns=list(_READ))
     appearing = table["user"].unique().to_pylist()  # users stand in this order, so that one more moves nobody
@@ -167,7 +171,7 @@ def _row(events: Sequence[Any], params: SearchParams) -> tuple[tuple[Search, ...
     last: dict[Any, int] = {}  # the latest search of each session, as a place in `found`
     for _, second, event, session, item, query, position in events:
         if event == "search":
-            if query and query.strip():
+            if query and query.strip() and len(query) <= MOST_LETTERS:
                 last[session] = len(found)
                 found.append((second, len(history), session, query, {}))
             continue
@@ -178,6 +182,8 @@ def _row(events: Sequence[Any], params: SearchParams) -> tuple[tuple[Search, ...
             began, _, _, _, taken = found[last[session]]
             if position is not None or second - began <= params.right_after_seconds:
                 taken.setdefault(item, min(max(position or 0, 0), _MOST_POSITION))
+    if any(place for *_, taken in found for place in taken.values()):
+        found = [(*rest, {item: place for item, place in taken.items() if place}) for *rest, taken in found]
     searches = [
         Search(
             query=query,

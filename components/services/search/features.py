@@ -5,39 +5,49 @@ All of it comes from the query, the history and the released bundle; nothing of 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from components.services.search.bundle import Bundle
-from components.services.search.data import Catalogue, Rows
+from components.services.search.data import Rows
+from components.services.search.params import FusionParams
 from components.services.search.retrieval import Candidates, Retrieval
 
 NAMES = (
-    *("words", "meaning", "fused", "popular"),
-    *("had", "category", "department", "brand", "line", "near"),
+    *("words", "meaning", "popular"),
+    *("item", "category", "department", "brand", "line", "near"),
 )
-"""What each column is: the first four of the query, the others of the history."""
-OF_HISTORY = slice(4, None)
+"""What each column is: the first three of the query, as the floor sums them up, the others of the history."""
+OF_HISTORY = slice(3, None)
 SIZE = len(NAMES)
-START = NAMES.index("popular")
+
+_PRIOR, _LEAST_SHARE = 300.0, 0.1
 
 Floats = npt.NDArray[np.float32]
 
 
 class Kinds:
-    """Kinds of items, as numbers `(kinds, items)`: category, department, brand, and brand in a category."""
+    """Kinds of items, as numbers `(kinds, items)`: the item itself, category, department, brand, and brand in a
+    category; and the released popularity of each item's kind, `(kinds, items)`.
+    """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, bundle: Bundle) -> None:
+        catalogue = bundle.catalogue
         departments = [category.partition("/")[0] for category in catalogue.categories]
         lines = list(zip(catalogue.categories, catalogue.brands, strict=True))
-        self.of = np.stack([_numbered(kind) for kind in (catalogue.categories, departments, catalogue.brands, lines)])
+        labels = (catalogue.items, catalogue.categories, departments, catalogue.brands, lines)
+        self.of = np.stack([_numbered(kind) for kind in labels])
+        popularity = np.maximum(bundle.arrays["popularity"].astype(np.float64), _LEAST_SHARE / len(catalogue))
+        self.shares = np.stack([np.bincount(kind + 1, weights=popularity)[kind + 1] for kind in self.of])
 
 
 def features(bundle: Bundle, kinds: Kinds, found: Candidates, history: Sequence[int]) -> Floats:
     """Return `(found, SIZE)`.
+
+    A kind that the history has `count` times counts log₂(1 + count ÷ (300 · its share of popularity)): by how many
+    doublings its share of what the user takes exceeds popularity's, under a Dirichlet prior worth 300 events.
 
     Args:
         bundle, kinds: the engine, and its catalogue's kinds.
@@ -47,23 +57,24 @@ def features(bundle: Bundle, kinds: Kinds, found: Candidates, history: Sequence[
     answer = np.zeros((len(found), SIZE), dtype=np.float32)
     if not len(found):
         return answer
-    answer[:, 0] = found.words
-    answer[:, 1] = found.meaning
-    answer[:, 2] = found.fused / found.fused.max()
-    answer[:, 3] = np.maximum(found.popular, -8) / np.log(2)  # in doublings
+    answer[:, 0], answer[:, 1], answer[:, 2] = found.words, found.meaning, found.popular
     if not history:
         return answer
-    mine = np.asarray(history, dtype=np.int64)
-    had = Counter(mine.tolist())
-    answer[:, 4] = np.log1p([had.get(int(item), 0) for item in found.items])
-    shared = kinds.of[:, found.items][:, :, None] == kinds.of[:, mine][:, None, :]
-    known = kinds.of[:, found.items] >= 0
-    answer[:, 5:9] = (np.log1p(shared.sum(axis=2)) * known / np.log1p(len(mine))).T
+    mine, those = np.asarray(history, dtype=np.int64), kinds.of[:, found.items]
+    counts = (those[:, :, None] == kinds.of[:, mine][:, None, :]).sum(axis=2) * (those >= 0)
+    answer[:, 3:8] = np.log2(1 + counts / (_PRIOR * kinds.shares[:, found.items])).T
     if "vectors" in bundle.arrays:
         vectors = bundle.arrays["vectors"]
         mean = vectors[mine].astype(np.float32).mean(axis=0)
-        answer[:, 9] = vectors[found.items].astype(np.float32) @ mean
+        answer[:, 8] = vectors[found.items].astype(np.float32) @ mean
     return answer
+
+
+def start(fusion: FusionParams) -> Floats:
+    """Return the weights that order as the floor does, `(SIZE,)`: none for the history."""
+    weights = np.zeros(SIZE, dtype=np.float32)
+    weights[:3] = fusion.words, fusion.meaning, 1.0
+    return weights
 
 
 def places(rows: Rows, bundle: Bundle) -> npt.NDArray[np.int64]:

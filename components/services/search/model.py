@@ -20,7 +20,7 @@ class Reranker(lightning.LightningModule):
     much weighs no more.
 
     Args:
-        start: `(SIZE,)` the weights before the first step; they are public.
+        start: `(SIZE,)` the weights before the first step: the floor's, which are public.
     """
 
     def __init__(self, start: Tensor, *, searches: int, candidates: int, learning_rate: float) -> None:

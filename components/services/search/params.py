@@ -1,6 +1,7 @@
 """What a person may turn about search: `services.search` in params.yaml.
 
-The defaults were found on the simulated shop alone, so that they cost no ε.
+Weights of the fusion and the schedule of the re-ranker were chosen by `bench/search.py tune` on simulated shops of
+their own, so that they cost no ε; all the rest is a choice by hand.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from components.core.params import Section
 
 
 class FusionParams(Section):
-    """How the ranked lists become one: Σ weight ÷ (constant + rank) (Cormack, Clarke and Büttcher 2009)."""
+    """How words, meaning and popularity become one score: their weighted sum, which on most collections is better than
+    a sum over ranks (Bruch, Gai and Ingber 2023). In doublings of popularity, which has weight 1."""
 
-    constant: float = Field(60.0, gt=0)
-    words: float = Field(1.0, ge=0)
-    meaning: float = Field(0.25, ge=0)
-    popularity: float = Field(0.25, ge=0)
+    words: float = Field(15.0, ge=0)
+    """Of BM25, over that of the query's best item."""
+    meaning: float = Field(5.0, ge=0)
+    """Of the cosine to the query, where it is compared."""
 
 
 class RerankerParams(Section):
@@ -24,18 +26,21 @@ class RerankerParams(Section):
 
     candidates: int = Field(30, ge=2, le=100)
     """The best of the floor's list that are ordered again."""
-    trust: float = Field(1.0, ge=0)
-    """Weight of the floor's order before the first step, in logits a doubling of popularity."""
+    trust: float = Field(0.7, gt=0)
+    """Logits before the first step of what the floor's score counts as one."""
     learning_rate: float = Field(2.0, gt=0)
     steps: int = Field(60, ge=1)
     ceiling_steps: int = Field(300, ge=1)
     """Steps without privacy, where more of them cost nothing."""
+    ceiling_learning_rate: float = Field(0.2, gt=0)
+    """Of these: gradients that are not clipped to `max_grad_norm` are longer."""
     expected_batch_size: int = Field(512, ge=1)
     max_grad_norm: float = Field(0.5, gt=0)
     propensity: float = Field(0.0, ge=0, le=2)
-    """η of how a place is looked at, place^−η; a click counts place^η. 0 believes that all places are looked at."""
+    """η of how a place is looked at, place^−η; a click counts place^η. 0, which is no correction at all, believes that
+    all places are looked at, as they are in the simulated shop; a real shop measures its η by shuffling some lists."""
     most_weight: float = Field(5.0, ge=1)
-    """Most that a click at a low place counts, beside one at the first."""
+    """Most that a click at a low place counts, beside one at the first; without a propensity it is not used."""
 
 
 class SearchParams(Section):

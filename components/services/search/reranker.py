@@ -2,8 +2,11 @@
 
 Position bias: what stood high is clicked more, whatever it is. The place at which a click was shown is never a feature,
 so that it cannot be learnt nor asked for at serving; a click at a low place, which fewer look at, counts more, by its
-inverse propensity place^η (Joachims, Swaminathan and Schnabel 2017) up to a bound, within the row's one vote. η is a
-public parameter; 0 leaves clicks as they are.
+inverse propensity place^η (Joachims, Swaminathan and Schnabel 2017) up to a bound, beside which it is counted: a row
+has one vote at most. η is a public parameter; 0, the default, leaves clicks as they are and corrects nothing. Under DP
+a row's gradient is clipped, which takes from the correction where rows are clipped much.
+
+The training starts from the floor's own order and from no weight for the history.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event
 from components.services.search.bundle import Bundle, read_floor, write_bundle
 from components.services.search.data import Catalogue, Rows
-from components.services.search.features import SIZE, START, Floats, Kinds, features, found_by_query, places
+from components.services.search.features import SIZE, Floats, Kinds, features, found_by_query, places, start
 from components.services.search.params import RerankerParams, SearchParams
 from components.services.search.retrieval import Retrieval
 from components.training import descent
@@ -40,9 +43,10 @@ class RerankerPlan(descent.DescentPlan):
 def matrix(rows: Rows, floor: Bundle, params: SearchParams) -> Floats:
     """Return what the model reads, `(users, searches · candidates · (SIZE + 2))`: each row of that user alone."""
     engine, chosen = Retrieval(floor), params.reranker
-    kinds, place, found = Kinds(floor.catalogue), places(rows, floor), found_by_query(rows, engine)
+    kinds, place, found = Kinds(floor), places(rows, floor), found_by_query(rows, engine)
     shape = (len(rows), params.max_searches_per_user, chosen.candidates, SIZE + 2)
     answer = np.zeros(shape, dtype=np.float32)
+    bound = chosen.most_weight if chosen.propensity else 1.0
     for row, searches in enumerate(rows.users):
         for number, search in enumerate(searches):
             candidates = found[search.query]
@@ -51,9 +55,9 @@ def matrix(rows: Rows, floor: Bundle, params: SearchParams) -> Floats:
             answer[row, number, : len(seen), :SIZE] = seen
             answer[row, number, : len(seen), SIZE + 1] = 1
             for item, shown in zip(search.taken, search.shown, strict=True):
-                weight = min(max(shown, 1) ** chosen.propensity, chosen.most_weight)
+                weight = min(max(shown, 1) ** chosen.propensity, bound)
                 answer[row, number, : len(seen), SIZE] += weight * (candidates.items[: len(seen)] == place[item])
-        answer[row, ..., SIZE] /= max(float(answer[row, ..., SIZE].sum()), 1e-9)
+        answer[row, ..., SIZE] /= bound * max(int(np.count_nonzero(answer[row, ..., SIZE])), 1)
     return answer.reshape(len(rows), int(np.prod(shape[1:])))
 
 
@@ -76,13 +80,11 @@ def train(
     from components.training.fit import fit
 
     chosen: RerankerParams = params.reranker
-    start = torch.zeros(SIZE)
-    start[START] = chosen.trust
     module = Network(
-        start,
+        torch.from_numpy(chosen.trust * start(floor.config.fusion)),
         searches=params.max_searches_per_user,
         candidates=chosen.candidates,
-        learning_rate=chosen.learning_rate,
+        learning_rate=chosen.learning_rate if plan else chosen.ceiling_learning_rate,
     )
     schedule: dict[str, Any] = {} if plan else {"steps": chosen.ceiling_steps, "batch_size": chosen.expected_batch_size}
     fitted = fit(

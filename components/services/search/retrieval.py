@@ -21,7 +21,8 @@ from components.services.search.text import is_english, listed_terms, terms_of, 
 FOUND = 100
 """Most candidates of a query."""
 
-_STEPS = 20  # lexical scores closer than a twentieth of the best are alike, so that popularity decides
+_STEPS = 20  # of more items than are kept, those within a twentieth of the best's score go by popularity
+_LEAST_POPULAR = -12.0  # doublings: noise makes the popularity of what few buy as small as it likes
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,8 +35,8 @@ class Candidates:
         items: places in the bundle's catalogue.
         words: BM25 score over the best one's.
         meaning: cosine to the query; 0 where meaning was not compared.
-        popular: logarithm of popularity over that of the most popular one.
-        fused: reciprocal-rank score.
+        popular: popularity in doublings beside the most popular one, 0 or less, bounded below.
+        fused: the floor's score, the weighted sum of the three.
         typed: the words that were looked for, corrected.
         corrected: whether one of them was typed otherwise.
         by_meaning: whether meaning was compared.
@@ -70,7 +71,7 @@ class Retrieval:
         self._lexical = bm25s.BM25(k1=1.2, b=0.3) if self._known_terms else None
         if self._lexical is not None:
             self._lexical.index(self.terms, show_progress=False)
-        self.popularity = np.log(bundle.arrays["popularity"].astype(np.float64))
+        self.popularity = np.log2(bundle.arrays["popularity"].astype(np.float64))
 
     @cached_property
     def vectors(self) -> Nearest | None:
@@ -154,26 +155,16 @@ class Retrieval:
     ) -> Candidates:  # fmt: skip
         fusion = self.bundle.config.fusion
         popular = self.popularity[found]
-        fused = fusion.words * _reciprocal(np.rint(lexical * _STEPS), fusion.constant) * (lexical > 0)
-        fused += fusion.popularity * _reciprocal(popular, fusion.constant)
-        if by_meaning:
-            near = meaning >= self.bundle.config.least_cosine
-            fused += fusion.meaning * _reciprocal(np.rint(meaning * _STEPS), fusion.constant) * near
+        popular = np.maximum(popular - popular.max(initial=-np.inf), _LEAST_POPULAR)
+        fused = fusion.words * lexical + fusion.meaning * meaning + popular
         order = np.lexsort((found, -fused))[:FOUND]
-        most = popular.max() if len(found) else 0.0
         return Candidates(
             items=found[order],
             words=lexical[order],
             meaning=meaning[order],
-            popular=popular[order] - most,
+            popular=popular[order],
             fused=fused[order],
             typed=typed,
             corrected=corrected,
             by_meaning=by_meaning,
         )
-
-
-def _reciprocal(scores: Floats, constant: float) -> Floats:
-    """Return 1 ÷ (constant + rank) from rank 1; equal scores have equal ranks, the next one's counts them all."""
-    ordered = np.sort(-scores)
-    return np.asarray(1 / (constant + 1 + np.searchsorted(ordered, -scores, side="left")))

@@ -26,7 +26,7 @@ class Engine:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.retrieval = Retrieval(bundle)
-        self.kinds = Kinds(bundle.catalogue)
+        self.kinds = Kinds(bundle)
 
     @property
     def personal(self) -> bool:
