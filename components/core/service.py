@@ -187,6 +187,7 @@ class Service:
         public: public tables that `rows` and `catalogue` read (`components.data.split.PUBLIC`).
         exposure: for `jali attack`; None where a service cannot be attacked yet.
         histogram: what is released for figures that are no means over users; None where there are none.
+        histogram_of: params -> the histogram, with the same metrics, where its size follows from the parameters.
         route: where it is asked; None is `/v1/<name>`. Its statement is at `/v1/<name>/statement` in any case.
         method: "GET" takes the fields of `request` as query parameters, lists repeated; "POST" takes them as JSON.
         story: what a demonstration shows: `ask -> lines of text`, where `ask` gives the served answer to a request;
@@ -217,6 +218,7 @@ class Service:
     public: tuple[str, ...] = ("items",)
     exposure: Exposure | None = None
     histogram: Histogram | None = None
+    histogram_of: Callable[[Any], Histogram] | None = None
     route: str | None = None
     method: Literal["GET", "POST"] = "POST"
     story: Callable[[Callable[[Mapping[str, Any]], dict[str, Any]]], list[str]] | None = None
@@ -259,11 +261,12 @@ class Service:
         return {self.floor.name: first, **shares}
 
     def taking_part(self, params: Any) -> Service:
-        """Return the service with the candidates alone that `params` choose."""
+        """Return the service as `params` shape it: with the candidates that they choose, and with their histogram."""
+        shaped = replace(self, histogram=self.histogram_of(params)) if self.histogram_of else self
         if self.chosen is None:
-            return self
+            return shaped
         names = self.chosen(params)
-        return replace(self, candidates={name: one for name, one in self.candidates.items() if name in names})
+        return replace(shaped, candidates={name: one for name, one in self.candidates.items() if name in names})
 
 
 def find(name: str) -> Service:

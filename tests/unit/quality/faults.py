@@ -172,5 +172,18 @@ SEARCH_FAULTS: dict[str, Fault] = {
     "users": lambda table: table.slice(0, 9),
     "position": planted("position", 0),
 }
-SERVICE_FAULTS = {"recommend": RECOMMEND_FAULTS, "ads": ADS_FAULTS, "demand": DEMAND_FAULTS, "search": SEARCH_FAULTS}
+SUPPORT_FAULTS: dict[str, Fault] = {
+    "columns": without("intent"),
+    "text known": planted("text", ""),
+    "intents known": lambda table: plant(table, "intent", *[None] * table.num_rows),
+    "bounded": lambda table: plant(table, "user", *[user(0)] * table.num_rows),
+    "users": lambda table: table.slice(0, 9 * 2),
+}
+SERVICE_FAULTS = {
+    "recommend": RECOMMEND_FAULTS,
+    "ads": ADS_FAULTS,
+    "demand": DEMAND_FAULTS,
+    "search": SEARCH_FAULTS,
+    "support": SUPPORT_FAULTS,
+}
 """By the service whose suite they break."""

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.data.tables import ACTIVITY, ADS, EVENTS, INTERACTIONS, ITEMS, MESSAGES
+from components.data.tables import ACTIVITY, ADS, EVENTS, INTERACTIONS, ITEMS, MESSAGES, PREPARED_MESSAGES
 
 EXPECTATIONS = Path(__file__).parents[3] / "expectations"
 NOW = datetime(2001, 1, 1, tzinfo=UTC)
@@ -104,6 +104,12 @@ def activity(users: int = 12) -> pa.Table:
         )
     ]
     return pa.Table.from_pylist(rows, schema=ACTIVITY)
+
+
+def written(users: int = 12) -> pa.Table:
+    """Each user writes two messages."""
+    rows = [{**row, "user": user(n // 2), "block": "2000Q4"} for n, row in enumerate(messages(2 * users).to_pylist())]
+    return pa.Table.from_pylist(rows, schema=PREPARED_MESSAGES)
 
 
 def plant(table: pa.Table, column: str, *values: Any) -> pa.Table:

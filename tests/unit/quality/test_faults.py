@@ -40,9 +40,10 @@ from .tables import (
     messages,
     plant,
     with_column,
+    written,
 )
 
-PREPARED = {"interactions": interactions, "activity": activity}
+PREPARED = {"interactions": interactions, "activity": activity, "messages": written}
 """What prepare leaves, by the table that a service's suite names."""
 
 pytestmark = pytest.mark.slow  # a run of the checking engine for each fault

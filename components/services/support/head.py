@@ -1,0 +1,152 @@
+"""A linear head over the frozen encoder, by user-level DP-SGD.
+
+It starts from what is public or already released: the sentence that describes each intent as its weights, and the
+floor's counts as its bias, so that before the first step it answers by likeness to the descriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.core import digest
+from components.core.params import PerformanceFlags
+from components.core.progress import Progress, no_progress
+from components.language.encoder import SIZE
+from components.privacy.canaries import Canaries
+from components.privacy.plan import PrivacyPlan
+from components.privacy.release import Event
+from components.services.support.bundle import Bundle, read_floor, write_bundle
+from components.services.support.data import Catalogue, Floats, Rows
+from components.services.support.params import HeadParams, SupportParams
+from components.training import descent
+
+if TYPE_CHECKING:
+    from components.training.fit import Fitted
+
+
+class HeadPlan(descent.DescentPlan):
+    """Everything that shapes the head's training."""
+
+    params: SupportParams
+
+
+def matrix(rows: Rows) -> Floats:
+    """Return what the model reads, `(users, most · (SIZE + 2))`: each row of that user alone."""
+    answer = np.zeros((len(rows), rows.most, SIZE + 2), dtype=np.float32)
+    turn = np.arange(len(rows.owners)) - np.searchsorted(rows.owners, rows.owners)
+    answer[rows.owners, turn, :SIZE] = rows.vectors
+    answer[rows.owners, turn, SIZE] = rows.intents
+    answer[rows.owners, turn, SIZE + 1] = 1
+    return answer.reshape(len(rows), rows.most * (SIZE + 2))
+
+
+def start(floor: Bundle, params: HeadParams) -> Floats:
+    """Return the weights before the first step, `(intents, SIZE)`: an intent's description, less the mean of all.
+
+    Out of scope has no description and starts at 0, which is the mean.
+    """
+    described = floor.arrays["described"].astype(np.float32)
+    return np.asarray(params.trust * np.r_[described[:-1] - described[:-1].mean(axis=0), described[-1:]])
+
+
+def train(
+    rows: Rows,
+    floor: Bundle,
+    params: HeadParams,
+    *,
+    plan: PrivacyPlan | None,
+    intend: Callable[[int], None] | None = None,
+    checkpoints: Path | None = None,
+    canaries: Canaries | None = None,
+    flags: PerformanceFlags | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Bundle, Fitted]:
+    """Return the bundle, and what the training did. Without a plan there is no privacy: a ceiling."""
+    import torch
+
+    from components.services.support.model import Head as Network
+    from components.training.fit import fit
+
+    module = Network(
+        torch.from_numpy(start(floor, params)),
+        torch.from_numpy(floor.arrays["bias"].astype(np.float32)),
+        learning_rate=params.learning_rate,
+    )
+    schedule: dict[str, Any] = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
+    fitted = fit(
+        module,
+        matrix(rows),
+        plan=plan,
+        intend=intend,
+        checkpoints=checkpoints,
+        canaries=canaries,
+        flags=flags,
+        progress=progress,
+        **schedule,
+    )
+    learnt = {name: tensor.detach().cpu().numpy() for name, tensor in module.linear.state_dict().items()}
+    config = floor.config.model_copy(update={"kind": "head"})
+    return Bundle(config, {**floor.arrays, **learnt}, floor.items, floor.passages), fitted
+
+
+class Head:
+    """The candidate, see the module."""
+
+    name = "head"
+    personal = True
+    share = 0.95
+    modules = (
+        __name__,
+        "components.services.bundles",
+        "components.services.support.bundle",
+        "components.services.support.data",
+        "components.services.support.model",
+        "components.services.support.policies",
+        "components.language.encoder",
+        *descent.MODULES,
+    )
+
+    def plan(self, *, mu: float, delta: float, population: int, params: SupportParams, floor: Path | None) -> HeadPlan:
+        """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
+        return HeadPlan(
+            privacy=descent.calibrated(params.head, mu=mu, delta=delta, population=population),
+            params=params,
+            floor=digest.of_path(floor) if floor else "",
+        )
+
+    def at_noise(self, plan: HeadPlan, noise_multiplier: float) -> HeadPlan:
+        """Return the same plan with another noise."""
+        return plan.at_noise(noise_multiplier)
+
+    def fit(
+        self,
+        rows: Rows,
+        plan: HeadPlan,
+        catalogue: Catalogue,
+        *,
+        floor: Path | None,
+        intend: Callable[[int], None],
+        out: Path,
+        telemetry: Path | None = None,
+        canaries: Canaries | None = None,
+        flags: PerformanceFlags | None = None,
+        progress: Progress = no_progress,
+    ) -> Event:
+        """Train under the plan and write the bundle."""
+        bundle, fitted = train(
+            rows,
+            read_floor(floor),
+            plan.params.head,
+            plan=plan.privacy,
+            intend=intend,
+            checkpoints=telemetry and telemetry / "checkpoints",
+            canaries=canaries,
+            flags=flags,
+            progress=progress,
+        )
+        write_bundle(out, bundle)
+        return plan.ended(fitted, telemetry)

@@ -1,0 +1,86 @@
+"""What a person may turn about support: `services.support` in params.yaml.
+
+The defaults were found on simulated data and on what is public, so that they cost no ε.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from components.core.params import Section
+
+OUT_OF_SCOPE = "out_of_scope"
+"""The intent of a message that is about nothing of the list, the last of every list."""
+
+INTENTS = {
+    "order_status": "Where is my order? Has my parcel been shipped, and when will it arrive?",
+    "return_item": "I want to return or exchange an item and need a return label.",
+    "refund": "When do I get my refund? I am waiting for my money back.",
+    "cancel_order": "Please cancel my order, I do not want it any more.",
+    "change_address": "I need to change the delivery address of my order.",
+    "invoice": "Please send me an invoice or a receipt.",
+    "product_question": "I have a question about a product: what is in it, how is it made and used?",
+    "availability": "Is this product in stock? When will it be available again?",
+    "complaint": "I want to complain: the product arrived damaged or wrong, the service was bad.",
+    "payment_problem": "My payment failed, my card was declined or I was charged twice.",
+    "delivery_time": "How long does delivery take and what does it cost? On which day do you deliver?",
+    "loyalty": "How many bonus points do I have in the loyalty programme, and how do I use them?",
+}
+"""What customers write about, with a sentence that says what is meant."""
+
+
+class HeadParams(Section):
+    """The linear head and its DP-SGD."""
+
+    trust: float = Field(12.0, ge=0)
+    """Logits before the first step of a cosine of 1 with the sentence that describes an intent; 0 starts from nothing
+    but how often each intent is written about."""
+    learning_rate: float = Field(20.0, gt=0)
+    steps: int = Field(40, ge=1)
+    ceiling_steps: int = Field(400, ge=1)
+    """Steps without privacy, where more of them cost nothing."""
+    expected_batch_size: int = Field(1024, ge=1)
+    max_grad_norm: float = Field(1.0, gt=0)
+
+
+class SupportParams(Section):
+    """The whole of `services.support`."""
+
+    intents: dict[str, str] = Field(default_factory=lambda: dict(INTENTS), min_length=1, max_length=64)
+    """The shop's intents, each with a public sentence that says what is meant. A message of any other intent is out of
+    scope."""
+    policies: Path | None = None
+    """A folder of the shop's policy texts (*.md); the texts that lie beside the service, where null."""
+    max_messages_per_user: int = Field(8, ge=1, le=100)
+    """Latest messages of a user that are learnt from; the loss is their mean."""
+    confidence: float = Field(0.5, ge=0, le=1)
+    """Probability of an intent below which a message goes to a person."""
+    order_number: str = r"(?:[A-Za-z]{2}-|#|no\. ?)(\d{1,6}-\d{1,9})"
+    """How order numbers are written (a regular expression); its group, or else all of it, is the number."""
+    head: HeadParams = HeadParams()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All intents by name, out of scope last."""
+        return (*self.intents, OUT_OF_SCOPE)
+
+    @field_validator("order_number")
+    @classmethod
+    def _can_be_read(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"order_number is no regular expression: {error}") from error
+        if groups > 1:
+            raise ValueError("order_number has more than one group")
+        return pattern
+
+    @model_validator(mode="after")
+    def _out_of_scope_is_the_rest(self) -> Self:
+        if OUT_OF_SCOPE in self.intents:
+            raise ValueError(f"{OUT_OF_SCOPE} is what no intent fits, and no intent itself")
+        return self
