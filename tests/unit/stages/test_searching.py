@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from components.core import service
 from components.core.errors import BudgetExhausted, ContractBroken, Misconfigured, Refused
 from components.core.grids import Choice
-from components.privacy import accounting, tuning
+from components.privacy import accounting, mechanisms, tuning
 from components.privacy.release import BestOf, Trials
 from components.stages import gate, searching, stated
 from components.stages import tuning as stage
@@ -204,6 +204,36 @@ def test_a_trial_that_fails_is_the_worst_of_all_and_its_stack_stays_in_the_trust
     assert "somebody" not in json.dumps(found.body())
 
 
+@pytest.mark.parametrize("extreme", [1e9, -1e9, math.nan, math.inf])
+def test_one_judge_moves_the_sum_of_gains_by_no_more_than_the_search_declares(
+    people: Run, extreme: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = list[tuple[float, float, float]]()
+
+    def record(vector: Any, sensitivity: float, noise_multiplier: float) -> Any:
+        sums.append((float(vector[0]), sensitivity, noise_multiplier))
+        return vector
+
+    values = {"floor": np.array([0.2, 0.4, 0.1, 0.3]), "bundle": np.array([0.3, 0.9, 0.1, extreme])}
+    scoring = replace(SERVICE, score=lambda bundle, judges, seed: values[bundle.name][:judges][:, None])
+    scoring = replace(scoring, candidates={**SERVICE.candidates, "linear": Unfitted("linear", True)})
+    judged = Division(order=8, stated=1e-5, delta=1e-6, floor=0.0, trial=0.25)
+    choice = Choice("linear", ())
+    trial = searching._Trial(
+        people, scoring, None, stage.asked(people, "toy"), {choice: None}, people.root / "floor", judged, 4
+    )
+    monkeypatch.setattr(mechanisms, "noised_sum", record)
+    for judges in (3, 4):
+        trial._score(choice, None, judges, values["floor"][:judges], people.root / "bundle")
+    assert abs(sums[1][0] - sums[0][0]) <= sums[0][1] * (1 + 1e-9)
+    assert {(sensitivity, noise) for _, sensitivity, noise in sums} == {(0.5, 4.0)}
+
+
+class Unfitted(Toy):
+    def fit(self, *args: Any, **options: Any) -> Any:
+        return None
+
+
 def test_where_the_law_gives_no_trial_nothing_is_found_and_all_is_charged(
     people: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,9 +295,3 @@ def test_a_candidate_that_samples_its_users_is_searched_and_kept_within(
     assert isinstance(search, BestOf)
     assert [[one.type for one in choice] for choice in search.choices] == [["sampled_gaussian"]]
     assert found.epsilon["train"] == 3.0
-
-
-def test_the_bundle_of_a_search_names_no_user(people: Run) -> None:
-    searched(people)
-    store = Path(people.settings.home / "store")
-    assert all(b"0000000000" not in path.read_bytes() for path in store.rglob("tuned.json"))
