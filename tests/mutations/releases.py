@@ -20,9 +20,13 @@ from components.privacy.draws import Fault
 from components.privacy.lower_bounds import bounds
 from components.privacy.release import Event, Gaussian
 from components.privacy.replay import replay
+from tests.conformance.makings import Makings
 from tests.conformance.patches import noiseless
 from tests.conformance.replays import replayed
+from tests.conformance.test_ads import TestAds
+from tests.conformance.test_demand import TestDemand
 from tests.conformance.test_recommend import TestRecommend
+from tests.conformance.test_search import TestSearch
 from tests.unit.evaluation import toy
 from tests.unit.privacy.builders import open_ledger
 
@@ -42,19 +46,22 @@ class Shop(TestRecommend):
         return [[(user + step) % len(self.items) for step in range(3)] for user in range(users)]
 
 
-def candidate(name: str) -> list[Fault]:
-    """Replay a candidate of the recommender on users with one, two and all items."""
-    shop = Shop()
+SUITES: dict[str, type[Makings]] = {"recommend": Shop, "ads": TestAds, "demand": TestDemand, "search": TestSearch}
+
+
+def candidate(name: str, service: str = "recommend") -> list[Fault]:
+    """Replay a candidate of a service on users with one, two and all items, and with one of them many times."""
+    shop = SUITES[service]()
     with tempfile.TemporaryDirectory() as scratch:
         return list(replayed(shop, shop.service.candidates[name], Path(scratch), mu=MU, delta=DELTA).faults)
 
 
-def audit(name: str, users: int = 2000) -> list[Fault]:
+def audit(name: str, service: str = "recommend", users: int = 2000) -> list[Fault]:
     """Audit a candidate by its canaries, as every training does: their lower bound must not exceed the claim.
 
     The bound holds at 99.9%, so an honest candidate exceeds it in two independent audits once in a million times.
     """
-    shop, event = Shop(), Gaussian(noise_multiplier=1 / MU)
+    shop, event = SUITES[service](), Gaussian(noise_multiplier=1 / MU)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         rows = shop.rows(folder / "rows", shop.table(shop.baskets()))

@@ -17,6 +17,7 @@ from tests.mutations import ledgers, ranks, releases, stages, tables, trainings
 from tests.mutations.mistakes import Patch, canaries, engine, ledger, loop
 from tests.mutations.mistakes import ranks as rank
 from tests.mutations.mistakes import releases as release
+from tests.mutations.mistakes import services as service
 from tests.mutations.mistakes import tables as table
 
 Detector = Callable[[Path], list[Fault]]
@@ -35,6 +36,12 @@ DETECTORS: dict[str, Detector] = {
     "autoencoder, replayed": lambda folder: releases.candidate("autoencoder"),
     "the canaries of popularity": lambda folder: releases.audit("popularity"),
     "the canaries of gram": lambda folder: releases.audit("gram"),
+    "rates of ads, replayed": lambda folder: releases.candidate("rates", "ads"),
+    "naive demand, replayed": lambda folder: releases.candidate("naive", "demand"),
+    "fused search, replayed": lambda folder: releases.candidate("fused", "search"),
+    "the canaries of ads": lambda folder: releases.audit("rates", "ads"),
+    "the canaries of demand": lambda folder: releases.audit("naive", "demand"),
+    "the canaries of search": lambda folder: releases.audit("fused", "search"),
     "the canaries of a training": lambda folder: trainings.audit(),
     "an evaluation, replayed": releases.evaluation,
     "a count, replayed": releases.count,
@@ -105,6 +112,18 @@ MISTAKES = [
     Mistake(canaries.a_user_is_in_a_reserved_column, "gram beside canaries", "canaries"),
     Mistake(canaries.a_user_is_in_a_reserved_column, "a training beside canaries", "canaries"),
     Mistake(canaries.canaries_are_counted_as_users, "a training of a tuned service", "count"),
+    Mistake(service.half_of_the_noise_of_click_rates, "the canaries of ads", "audit"),
+    Mistake(service.half_of_the_noise_of_purchases, "the canaries of demand", "audit"),
+    Mistake(service.half_of_the_noise_of_searches, "the canaries of search", "audit"),
+    Mistake(service.half_of_the_noise_of_click_rates, "rates of ads, replayed", "answers"),
+    Mistake(service.half_of_the_noise_of_purchases, "naive demand, replayed", "answers"),
+    Mistake(service.half_of_the_noise_of_searches, "fused search, replayed", "answers"),
+    Mistake(service.impressions_are_scaled_and_not_clipped, "rates of ads, replayed", "sensitivity"),
+    Mistake(service.looks_are_counted_in_pairs_and_not_scaled, "rates of ads, replayed", "sensitivity"),
+    Mistake(service.purchases_are_not_bounded, "naive demand, replayed", "sensitivity"),
+    Mistake(service.the_norm_of_purchases_is_not_clipped, "naive demand, replayed", "sensitivity"),
+    Mistake(service.items_that_were_taken_count_in_full, "fused search, replayed", "sensitivity"),
+    Mistake(service.phrases_that_were_searched_count_in_full, "fused search, replayed", "sensitivity"),
     Mistake(rank.every_rank_adds_noise, "a training on two devices", "noise"),
     Mistake(rank.no_rank_adds_noise, "a training on two devices", "noise"),
     Mistake(rank.every_rank_samples_all_users, "a training on two devices", "sampling"),
