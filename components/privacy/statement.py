@@ -27,7 +27,8 @@ NOT_COVERED = (
     "The catalogue: items, their titles, categories, brands and prices are public by declaration.",
     "What one user is shown: a user's own history shapes that user's own answers (joint differential privacy); "
     "who sees a user's screen sees that.",
-    "Groups: a household or firm of k users is protected k times less.",
+    "Groups: a household or firm of k users is protected less than a user: its μ (Gaussian differential privacy) is k "
+    "times as large, and its ε at the same δ more than k times: where ε = 3 for one, about 7 for two and 21 for five.",
 )
 
 JOINT = (

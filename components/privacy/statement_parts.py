@@ -49,13 +49,26 @@ def promise(stated: PrivacyStatement) -> Part:
             "Whoever sees this version, the figures about it and every answer it gives learns from them nearly the "
             "same about any one user as if that user had done nothing in its blocks of time. Other versions and other "
             "blocks are not in this figure: see the budget below.",
-            f"“Nearly” is ε = {at_most(stated.epsilon)}: the odds of any conclusion about a user change by a factor of "
-            f"at most {at_most(factor)}. Who held a suspicion for as likely as not may hold it with up to "
-            f"{math.ceil(100 * factor / (1 + factor))}% afterwards, and cannot become surer than that.",
-            f"That holds except with a probability of δ = {small(stated.delta)}, one in {1 / stated.delta:,.0f}.",
+            f"“Nearly” is ε = {at_most(stated.epsilon)} and δ = {small(stated.delta)}: whatever anyone may come to "
+            f"conclude about a user, its probability is at most {at_most(factor)} times what it would be had the user "
+            f"done nothing, plus δ, one in {1 / stated.delta:,.0f}; and the other way round.",
+            "So who held a suspicion for as likely as not may hold it with up to "
+            f"{math.ceil(100 * surest(stated.epsilon))}% afterwards, and becomes surer than that with a probability of "
+            f"at most 2δ, one in {0.5 / stated.delta:,.0f}.",
             f"{_grade(stated.epsilon)} (the tiers are those of Ponomareva et al. 2023, How to DP-fy ML).",
         ),
     )
+
+
+def surest(epsilon: float) -> float:
+    """Return what a belief of one half can become, but for a probability of 2δ.
+
+    (ε, δ) bounds E[(1 − exp(ε − L))⁺] ≤ δ for the privacy loss L, and so P[L ≥ ε + t] ≤ δ/(1 − exp(−t)) (compare
+    Kasiviswanathan & Smith 2014). With t = log 2 the odds change by at most 2·exp(ε), but for 2δ. To
+    say exp(ε) but for δ would be wrong: for a Gaussian that fails several times as often.
+    """
+    odds = 2 * math.exp(epsilon)
+    return odds / (1 + odds)
 
 
 def protected(document: VersionStatement) -> Part:
@@ -124,13 +137,13 @@ def accounted(stated: PrivacyStatement) -> Part:
     second = (
         "Had Opacus' accountant and ours differed by more than 1% and more than its error, nothing would be stated."
         if sampled
-        else "Nothing was sampled, so these figures are exact but for the last, and Opacus' accountant has none."
+        else "Nothing was sampled, so Opacus' accountant has no figure."
     )
     return Part(
         "Two accountants",
         (
-            f"The same releases, composed by methods of ours, and what was sampled by Opacus' too, at "
-            f"δ = {small(stated.delta)}. {_what_is_stated(stated)}{second}",
+            "The same releases, composed by methods of ours, and what was sampled by Opacus' too, at "
+            f"δ = {small(stated.delta)} unless said otherwise. {_what_is_stated(stated)}{second}",
         ),
         header=("ε", "by"),
         rows=tuple((f"{stated.accountants[name]:.4f}", _accountant(name)) for name in _in_order(stated.accountants)),

@@ -1,14 +1,17 @@
+import math
 import re
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from components.core.records import PrivacyStatement
+from components.privacy.accounting import gaussian_mu
 from components.privacy.statement import JOINT, NOT_COVERED, TRUSTED_ZONE, statement
 from components.privacy.statement_page import as_html
-from components.privacy.statement_parts import at_most, promise, small
+from components.privacy.statement_parts import at_most, promise, small, surest
 from components.privacy.statement_words import as_markdown, parts
 
 from .stated import AUDIT, FACTS, document
@@ -89,8 +92,16 @@ def test_the_promise_is_graded_and_pictured(epsilon: float, grade: str) -> None:
     text = " ".join(promise(document().privacy.model_copy(update={"epsilon": epsilon})).sentences)
     assert f"{grade} promise" in text
     if epsilon == 3.0:
-        assert "a factor of at most 20.09" in text
-        assert "up to 96% afterwards" in text
+        assert "at most 20.09 times what it would be" in text
+        assert "up to 98% afterwards" in text
+
+
+@given(st.floats(0.05, 12), st.floats(-9, -4).map(lambda power: 10**power))
+def test_no_gaussian_makes_anyone_surer_than_told_more_often_than_told(epsilon: float, delta: float) -> None:
+    mu = gaussian_mu(epsilon, delta)
+    told = surest(epsilon)
+    loss = math.log(told / (1 - told))
+    assert norm.sf((loss - mu**2 / 2) / mu) <= 2 * delta
 
 
 def test_an_older_statement_has_every_part_too() -> None:
