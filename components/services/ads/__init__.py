@@ -14,6 +14,7 @@ from components.services.ads.network import Network
 from components.services.ads.params import AdsParams
 from components.services.ads.rates import Rates
 from components.services.ads.scoring import HISTOGRAM, METRICS, probe, score
+from components.services.ads.smaller import SMALLER
 
 __all__ = ["SERVICE"]
 
@@ -55,5 +56,6 @@ SERVICE = Service(
     histogram=HISTOGRAM,
     route="/v1/ads/rank",
     story=api.story,
+    smaller=SMALLER,
 )
 """What flows, gates, registry and serving know of it."""
