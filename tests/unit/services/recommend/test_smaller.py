@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from components.core import digest
+from components.core.errors import ContractBroken
 from components.core.params import SmallerBundles
 from components.evaluation.smaller import shrink
 from components.services.bundles import as_int8
@@ -17,6 +19,7 @@ from components.services.recommend.bundle import Bundle, Config, read_bundle, wr
 from components.services.recommend.data import Catalogue
 from components.services.recommend.distilled import NARROWER, distilled
 from components.services.recommend.simulated import ITEMS, USERS, simulated
+from components.serving import bundle as served
 from tests.unit.services.recommend import shop
 
 WIDE = 90
@@ -102,3 +105,12 @@ def test_what_is_no_network_is_not_distilled(bundle: Path, tmp_path: Path) -> No
     distilled(bundle, tmp_path / "student")
     as_int8(bundle, tmp_path / "small")
     assert digest.of_path(tmp_path / "student") == digest.of_path(tmp_path / "small")
+
+
+def test_serving_verifies_the_smaller_form_and_answers_with_it(bundle: Path, tmp_path: Path) -> None:
+    as_int8(bundle, tmp_path / "small")
+    champion = SimpleNamespace(version=4, bundle=tmp_path / "small", bundle_digest=digest.of_path(tmp_path / "small"))
+    answer = SERVICE.predict(served.load(SERVICE, champion).model, SERVICE.request(history=["i00"], k=5))
+    assert {int(item.item[1:]) % shop.KINDS for item in answer.items} == {0}
+    with pytest.raises(ContractBroken, match="not the one that was approved"):
+        served.load(SERVICE, SimpleNamespace(**{**vars(champion), "bundle": bundle}))
