@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mlflow
 import pytest
 
+from components.core import params, service
 from components.core.errors import Misconfigured, Refused
 from components.core.grids import Choice, choices, grids
 from components.stages import tuning as stage
 from components.stages.run import Run
 from components.training.proposals import Proposals
+from tests.unit.stages.conftest import CHECKOUT
 from tests.unit.stages.toy import SERVICE, ToyParams
 from tests.unit.stages.tuned import GRID, asking, logged, rows
 
@@ -32,11 +36,16 @@ def test_a_grid_is_of_personal_candidates_and_of_values_that_they_may_have(publi
             grids(SERVICE, ToyParams(), wrong)
 
 
-def test_every_service_declares_a_grid_that_its_parameters_allow() -> None:
-    from components.services.recommend import SERVICE as RECOMMEND
-
-    found = grids(RECOMMEND, RECOMMEND.params(), {})
-    assert all(choice.of(RECOMMEND.params()) for choice in choices(found))
+@pytest.mark.parametrize("name", list(params.load(CHECKOUT / "params.yaml").services))
+def test_every_grid_that_a_service_declares_is_of_values_that_its_parameters_allow(name: str) -> None:
+    declared = service.find(name)
+    if declared.grid:
+        chosen = declared.params()
+        every = choices(grids(replace(declared, chosen=None), chosen, {}))
+        assert len({(choice.candidate, str(choice.of(chosen))) for choice in every}) == len(every), "no two are alike"
+    else:
+        with pytest.raises(Misconfigured, match=f"tuning.grids.{name}"):
+            grids(declared, declared.params(), {})
 
 
 def test_without_learning_choices_are_uniform_whatever_was_told_and_with_it_they_follow_the_scores() -> None:
