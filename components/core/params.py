@@ -59,6 +59,14 @@ class Source(Section):
         return dict(self.model_extra or {})
 
 
+class Collect(Section):
+    """What becomes of a source's free text before it is stored."""
+
+    redact: Literal["private", "all", "none"] = "private"
+    """From which sources' messages, reviews and queries addresses, numbers and introduced names are taken out: those of
+    people, all of them, or none."""
+
+
 class Prepare(Section):
     """How raw events become bounded interactions."""
 
@@ -202,6 +210,7 @@ class Params(Section):
     source: str
     sources: dict[str, Source]
     window: Window = Window()
+    collect: Collect = Collect()
     prepare: Prepare = Prepare()
     split: Split = Split()
     privacy: Privacy = Privacy()

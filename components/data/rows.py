@@ -24,6 +24,9 @@ from components.data.tables import EVENT_KINDS, EVENTS, MESSAGES, QUARANTINE, TI
 
 _TEXT = ("session", "item", "ad", "query", "text", "site")
 
+_FREE = ("query", "text")
+"""What people write themselves."""
+
 Redact = Callable[[pa.Array], pa.Array]
 """What becomes of a column of free text, nulls included, before it is stored."""
 
@@ -86,7 +89,8 @@ def judge(
         reasons.add(bad, f"unparsable number in {name}", inside)
     reasons.add(_take_back(columns), "negative quantity", inside)
 
-    columns["text"] = redact(columns["text"])
+    for name in _FREE:
+        columns[name] = redact(columns[name])
     return _judged(batch, columns, EVENTS, users, reasons, inside, outside, key, redact)
 
 
@@ -206,9 +210,10 @@ def _quarantine(batch: Batch, users: pa.Array, reasons: _Reasons, key: bytes, re
     bad = np.flatnonzero(~reasons.good)
     people = users.take(pa.array(bad)).to_pylist()
     said = batch.rows.take(pa.array(bad))
-    if "text" in said.column_names:
-        place = said.column_names.index("text")
-        said = said.set_column(place, "text", redact(parsing.text(said["text"], "text", batch.origin)))
+    for name in _FREE:
+        if name in said.column_names:
+            place = said.column_names.index(name)
+            said = said.set_column(place, name, redact(parsing.text(said[name], name, batch.origin)))
     rows = said.to_pylist()
     return pa.table(
         {

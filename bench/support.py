@@ -1,0 +1,138 @@
+"""How well the shop's support understands messages, against its floor, its ceiling, and what a shop would use instead.
+
+python bench/support.py intents --data PATH    # real customers' intents (Bitext), one user a distinct message
+python bench/support.py shop --users 20000     # the simulated shop
+
+Each prints figures of ε = 3 beside the same head without privacy, and TF-IDF with logistic regression, which has none.
+The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import machine  # beside this script
+
+from components.data.shop import ShopOptions, happen, world
+from components.privacy import accounting, mechanisms
+from components.services.support import SERVICE, ceiling, head, prior
+from components.services.support.data import Catalogue, Rows, made
+from components.services.support.params import SupportParams
+from components.services.support.policies import read_policies
+
+_COUNT_NOISE = 15
+_TEST = 0.2
+
+
+def intents_of(data: Path) -> tuple[SupportParams, list[tuple[int, str, str]]]:
+    """Return parameters with the set's intents, described by their own names, and (user, text, intent) of each distinct
+    message, compared without regard to case: a user has one.
+    """
+    table = pq.read_table(data / "bitext_20k.parquet", columns=["utterance", "intent"])
+    told = dict[str, tuple[str, str]]()
+    for text, intent in zip(table["utterance"].to_pylist(), table["intent"].to_pylist(), strict=True):
+        told.setdefault(text.strip().casefold(), (text.strip(), intent))
+    names = sorted({intent for _, intent in told.values()})
+    params = SupportParams(intents={name: name.replace("_", " ") for name in names})
+    return params, [(user, *said) for user, said in enumerate(told.values())]
+
+
+def messages_of(users: int) -> tuple[SupportParams, list[tuple[int, str, str]]]:
+    """Return default parameters, and (user, text, intent) of what the simulated shop's users write."""
+    options = ShopOptions(users=users)
+    table = pa.concat_tables([some.messages for some in happen(options, world(options))])
+    number = {user: place for place, user in enumerate(table["user"].unique().to_pylist())}
+    columns = (table[name].to_pylist() for name in ("user", "text", "intent"))
+    return SupportParams(), [(number[user], text, intent) for user, text, intent in zip(*columns, strict=True)]
+
+
+def split(said: list[tuple[int, str, str]], params: SupportParams, seed: int) -> tuple[Rows, Rows]:
+    """Return train and test rows, of different users."""
+    users = np.random.default_rng(seed).permutation(max(user for user, _, _ in said) + 1)
+    tested = set(users[: round(_TEST * len(users))].tolist())
+    return (
+        _rows([one for one in said if one[0] not in tested], params),
+        _rows([one for one in said if one[0] in tested], params),
+    )
+
+
+def _rows(said: list[tuple[int, str, str]], params: SupportParams) -> Rows:
+    place = {name: number for number, name in enumerate(params.names)}
+    said = sorted(said, key=lambda one: one[0])
+    owner = {user: number for number, user in enumerate(dict.fromkeys(user for user, _, _ in said))}
+    owners = [owner[user] for user, _, _ in said]
+    intents = [place.get(intent, len(place) - 1) for _, _, intent in said]
+    return made(len(owner), owners, [text for _, text, _ in said], intents, params)
+
+
+def private(train: Rows, test: Rows, catalogue: Catalogue, params: SupportParams, epsilon: float) -> dict[str, Any]:
+    """Return the figures of floor and head at ε; a training's μ is divided as the service divides it."""
+    delta = min(1e-5, 0.1 / len(train))
+    mu = float(np.sqrt(accounting.gaussian_mu(epsilon, delta) ** 2 - _COUNT_NOISE**-2))
+    shares = SERVICE.shares(mu, len(train), None)
+    first, second = (mu * float(np.sqrt(shares[name])) for name in ("prior", "head"))
+    counts = mechanisms.noised_sum(prior.parts(train).sum(axis=0), 1.0, 1 / first)
+    floor = prior.bundle_of(catalogue, params, counts, 1 / first)
+    plan = head.Head().plan(mu=second, delta=delta, population=len(train), params=params, floor=None).privacy
+    learnt, _ = head.train(train, floor, params.head, plan=plan, intend=lambda steps: None)
+    return {"floor": ceiling.told(floor, test), "head": ceiling.told(learnt, test), "noise": plan.noise_multiplier}
+
+
+def instead(train: Rows, test: Rows) -> dict[str, float]:
+    """Return the mean over users of the accuracy of TF-IDF and logistic regression, without any privacy."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10.0, max_iter=300)
+    )
+    model.fit(train.texts, train.intents)
+    return {"accuracy": float(test.means(model.predict(test.texts) == test.intents).mean())}
+
+
+def compared(params: SupportParams, said: list[tuple[int, str, str]], epsilon: float, runs: int) -> dict[str, Any]:
+    """Return all figures of some messages; private ones of each run."""
+    train, test = split(said, params, seed=1)
+    began = time.process_time()
+    encoded = len(train.vectors) + len(test.vectors)
+    each = (time.process_time() - began) / encoded
+    catalogue = Catalogue(pa.table({"item": ["none"], "title": ["None"]}), read_policies(None), dict(params.intents))
+    return {
+        "users": len(train) + len(test),
+        "messages": encoded,
+        "encode_cpu_ms": each * 1e3,
+        "epsilon": epsilon,
+        "private": [private(train, test, catalogue, params, epsilon) for _ in range(runs)],
+        "without_privacy": ceiling.ceiling(train, test, catalogue, params),
+        "tfidf_logistic_regression": instead(train, test),
+    }
+
+
+def main() -> None:
+    """Run one part and print its figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=["intents", "shop"])
+    parser.add_argument("--data", type=Path, help="the folder with bitext_20k.parquet")
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--epsilon", type=float, default=3.0)
+    parser.add_argument("--runs", type=int, default=3)
+    chosen = parser.parse_args()
+    if chosen.part == "intents" and chosen.data is None:
+        parser.error("intents needs --data")
+    params, said = intents_of(chosen.data) if chosen.part == "intents" else messages_of(chosen.users)
+    figures = compared(params, said, chosen.epsilon, chosen.runs)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"part": chosen.part, **figures, "peak_mb": round(memory), "machine": machine()}))
+
+
+if __name__ == "__main__":
+    main()
