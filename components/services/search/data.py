@@ -139,7 +139,14 @@ def read_rows(activity: Path, catalogue: Catalogue, params: SearchParams) -> Row
     the table does not matter. Items that the catalogue does not list are left out, and so are queries longer than an
     answer is given to. Where clicks of a user show positions, the others followed from something else.
     """
-    table = pq.read_table(activity, columns=list(_READ))
+    found = by_user(pq.read_table(activity, columns=list(_READ)), catalogue, params).values()
+    return Rows(tuple(searches for searches, _ in found), tuple(taken for _, taken in found), catalogue)
+
+
+def by_user(
+    table: pa.Table, catalogue: Catalogue, params: SearchParams
+) -> dict[str, tuple[tuple[Search, ...], tuple[int, ...]]]:
+    """Return the searches and the items of `read_rows` by user: private, and for simulated people alone by name."""
     appearing = table["user"].unique().to_pylist()  # users stand in this order, so that one more moves nobody
     kept = pc.or_(pc.equal(table["event"], "search"), pc.is_in(table["event"], value_set=pa.array(_TAKEN)))
     table = table.filter(kept).sort_by([(name, "ascending") for name in _READ])
@@ -149,8 +156,7 @@ def read_rows(activity: Path, catalogue: Catalogue, params: SearchParams) -> Row
     columns = [table[name].to_pylist() for name in ("user", "event", "session", "query", "position")]
     events = zip(columns[0], at, columns[1], columns[2], place, columns[3], columns[4], strict=True)
     made = {user: _row(list(own), params) for user, own in groupby(events, key=operator.itemgetter(0))}
-    kept_users = [user for user in appearing if user in made and made[user][0]]
-    return Rows(tuple(made[user][0] for user in kept_users), tuple(made[user][1] for user in kept_users), catalogue)
+    return {user: made[user] for user in appearing if user in made and made[user][0]}
 
 
 def pick(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:

@@ -74,7 +74,7 @@ def lines(engine: Engine, rows: Rows) -> npt.NDArray[np.float64]:
             order, _, _ = engine.ordered(candidates, history)
             listed = candidates.items[order]
             listed = listed[still[listed]]
-            answer[row] += _figures(listed, place[list(search.taken)])
+            answer[row] += figures_of(listed, place[list(search.taken)])
         answer[row] /= len(searches)
     return np.clip(answer, 0, 1)
 
@@ -93,7 +93,8 @@ def probe(folder: Path) -> dict[str, float]:
     return {"known_item@10": hits / max(len(titled), 1)}
 
 
-def _figures(listed: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> list[float]:
+def figures_of(listed: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> list[float]:
+    """Return `METRICS` of one list of items, the best first, for what was taken; −1 is what cannot be found."""
     hits = np.isin(listed[:FOUND], targets[targets >= 0])
     gains = 1 / np.log2(np.arange(2, 12))
     ideal = gains[: len(targets)].sum()

@@ -19,17 +19,18 @@ from components.services.search.scoring import METRICS, Engine, lines
 from .shop import bundle, catalogue
 
 PLACE = catalogue().position
+OFTEN = 60  # a history that stands out beside a prior worth 300 events
 QUICK = SearchParams(
     dense=False,
     phrases=10,
-    reranker={"steps": 20, "ceiling_steps": 60, "expected_batch_size": 200, "candidates": 8},
+    reranker={"steps": 20, "ceiling_steps": 60, "expected_batch_size": 200, "candidates": 8, "learning_rate": 1.0},
 )
 
 
 def loyal(users: int, first: str = "c1", other: str = "c2") -> Rows:
     """Return people who take again what they had before, each of the two for half of them."""
     had = [PLACE[(first, other)[user % 2]] for user in range(users)]
-    rows = tuple((Search("dark chocolate", (item,), (1,), (item,)),) for item in had)
+    rows = tuple((Search("dark chocolate", (item,), (1,), (item,) * OFTEN),) for item in had)
     return Rows(rows, tuple((item,) for item in had), catalogue())
 
 
@@ -57,8 +58,8 @@ def test_under_dp_it_learns_that_people_take_again_what_they_had() -> None:
     learnt, fitted = train(loyal(1000), floor, QUICK, plan=plan, intend=lambda steps: None)
     assert fitted.steps == 20
     assert learnt.arrays["weights"].shape == (SIZE,)
-    assert ranked(learnt, [PLACE["c1"]])[0] == "c1"
-    assert ranked(learnt, [PLACE["c2"]])[0] == "c2"
+    assert ranked(learnt, [PLACE["c1"]] * OFTEN)[0] == "c1"
+    assert ranked(learnt, [PLACE["c2"]] * OFTEN)[0] == "c2"
     emptied = replace(loyal(100), users=tuple((replace(user[0], history=()),) for user in loyal(100).users))
     gained = lines(Engine(learnt), loyal(100))[:, 0].mean() - lines(Engine(learnt), emptied)[:, 0].mean()
     assert gained > 0.1, "the gain is the history's"
