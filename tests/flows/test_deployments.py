@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import time
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
 from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.schemas.automations import Posture
 from prefect.flows import load_flow_from_entrypoint
@@ -86,6 +90,16 @@ def test_each_service_is_trained_every_week_by_a_deployment_of_its_own(found: di
     assert all(one.schedules[0].active for one in weekly)
 
 
+def test_what_is_scheduled_waits_for_its_hour_as_runs_of_the_server(
+    found: dict[str, DeploymentResponse], client: SyncPrefectClient
+) -> None:
+    due = {one.id for one in found.values() if any(schedule.active for schedule in one.schedules)}
+    deadline = time.monotonic() + 150  # the server looks every minute
+    while (waiting := _waiting(client)) != due and time.monotonic() < deadline:
+        time.sleep(1)
+    assert waiting == due
+
+
 def test_only_one_training_runs_at_a_time_however_it_was_started(deployed: Settings, client: SyncPrefectClient) -> None:
     assert client.read_global_concurrency_limit_by_name(TRAININGS).limit == 1
 
@@ -115,6 +129,11 @@ def test_setting_up_again_adds_nothing(deployed: Settings, client: SyncPrefectCl
 def test_setting_up_leaves_the_checkout_as_it_is(deployed: Settings) -> None:
     assert not (ROOT / ".prefect").exists()
     assert not (ROOT / ".prefectignore").exists()
+
+
+def _waiting(client: SyncPrefectClient) -> set[UUID]:
+    scheduled = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
+    return {run.deployment_id for run in client.read_flow_runs(flow_run_filter=scheduled) if run.deployment_id}
 
 
 def _automations(client: SyncPrefectClient) -> list[Any]:
