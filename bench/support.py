@@ -1,7 +1,7 @@
 """How well the shop's support understands messages, against its floor, its ceiling, and what a shop would use instead.
 
 python bench/support.py intents --data PATH    # real customers' intents (Bitext), one user a distinct message
-python bench/support.py shop --users 20000     # the simulated shop
+python bench/support.py shop --users 20000     # the simulated shop, and answers to 200 questions of other wordings
 
 Each prints figures of ε = 3 beside the same head without privacy, and TF-IDF with logistic regression, which has none.
 The last line is JSON.
@@ -13,6 +13,7 @@ import argparse
 import json
 import resource
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from machine import machine  # beside this script
 from components.data.shop import ShopOptions, happen, world
 from components.privacy import accounting, mechanisms
 from components.services.support import SERVICE, ceiling, head, prior
+from components.services.support.answering import Answerer
+from components.services.support.bundle import Bundle
 from components.services.support.data import Catalogue, Rows, made
-from components.services.support.params import SupportParams
+from components.services.support.params import INTENTS, SupportParams
 from components.services.support.policies import read_policies
 
 _COUNT_NOISE = 15
@@ -73,6 +76,38 @@ def _rows(said: list[tuple[int, str, str]], params: SupportParams) -> Rows:
     return made(len(owner), owners, [text for _, text, _ in said], intents, params)
 
 
+def questions() -> list[tuple[str, dict[str, Any], list[str]]]:
+    """Return (message, order, headings of which one answers it: none where a person must) of the made set."""
+    made_up = json.loads((Path(__file__).parent / "support_questions.json").read_text())
+    return [
+        (
+            text.format(order=order["number"], product=order["product"]),
+            {name: value for name, value in order.items() if name != "product"},
+            headings,
+        )
+        for text, headings in made_up["wordings"]
+        for order in made_up["orders"]
+    ]
+
+
+def answered(bundle: Bundle) -> dict[str, float]:
+    """Return shares of the made questions: answered rightly (the passage that answers it, word by word, and the order's
+    own facts), rightly or needlessly given to a person, and answered wrongly.
+    """
+    answerer, found = Answerer(bundle), Counter[str]()
+    texts = {one.heading: one for one in bundle.passages}
+    for message, order, headings in questions():
+        answer = SERVICE.predict(answerer, SERVICE.request.model_validate({"message": message, "order": order}))
+        if answer.hand_over:
+            found["needlessly given to a person" if headings else "rightly given to a person"] += 1
+            continue
+        passage = texts[answer.said[0].section]
+        facts = [order[fact] for fact in passage.facts if fact in order]
+        word_by_word = [one.text for one in answer.said] == [passage.text, *facts]
+        found["answered rightly" if word_by_word and passage.heading in headings else "answered wrongly"] += 1
+    return {name: count / found.total() for name, count in sorted(found.items())}
+
+
 def private(train: Rows, test: Rows, catalogue: Catalogue, params: SupportParams, epsilon: float) -> dict[str, Any]:
     """Return the figures of floor and head at ε; a training's μ is divided as the service divides it."""
     delta = min(1e-5, 0.1 / len(train))
@@ -83,7 +118,8 @@ def private(train: Rows, test: Rows, catalogue: Catalogue, params: SupportParams
     floor = prior.bundle_of(catalogue, params, counts, 1 / first)
     plan = head.Head().plan(mu=second, delta=delta, population=len(train), params=params, floor=None).privacy
     learnt, _ = head.train(train, floor, params.head, plan=plan, intend=lambda steps: None)
-    return {"floor": ceiling.told(floor, test), "head": ceiling.told(learnt, test), "noise": plan.noise_multiplier}
+    figures = {"floor": ceiling.told(floor, test), "head": ceiling.told(learnt, test), "noise": plan.noise_multiplier}
+    return figures | ({"questions": answered(learnt)} if params.intents == INTENTS else {})
 
 
 def instead(train: Rows, test: Rows) -> dict[str, float]:

@@ -39,8 +39,8 @@ class HeadParams(Section):
     trust: float = Field(12.0, ge=0)
     """Logits before the first step of a cosine of 1 with the sentence that describes an intent; 0 starts from nothing
     but how often each intent is written about."""
-    learning_rate: float = Field(20.0, gt=0)
-    steps: int = Field(40, ge=1)
+    learning_rate: float = Field(5.0, gt=0)
+    steps: int = Field(20, ge=1)
     ceiling_steps: int = Field(400, ge=1)
     """Steps without privacy, where more of them cost nothing."""
     expected_batch_size: int = Field(1024, ge=1)
