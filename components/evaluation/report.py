@@ -28,6 +28,7 @@ def summary(
     statement: PrivacyStatement,
     ceiling: Ceiling | None = None,
     accounts: str = "",
+    form: str = "",
 ) -> str:
     """Return what a reader needs to know: the outcome, what it cost, the metrics, and each gate.
 
@@ -38,11 +39,13 @@ def summary(
         statement: for ε and δ.
         ceiling: where the source is public.
         accounts: what is left of them, as a table (`burn_down_table`).
+        form: what is to be said of a bundle that was made smaller.
     """
     parts = [
         f"## {_outcome(verdict)}",
         f"User-level ε = {statement.epsilon:.3g}, δ = {statement.delta:.1g} ({statement.neighbours}). "
         f"Intervals are at {evaluation.confidence:.0%} and include sampling and noise.",
+        form,
         metric_table(service, evaluation, ceiling),
         "\n".join(f"- {line}" for line in _gains(service, evaluation)),
         gate_table(verdict),

@@ -61,7 +61,22 @@ class Shrunk(Record):
     @property
     def way(self) -> str | None:
         """The way that goes on; None where the whole bundle does."""
-        return next((one.way for one in self.tried if one.bundle == self.bundle), None)
+        return self._form.way if self._form else None
+
+    @property
+    def _form(self) -> Tried | None:
+        return next((one for one in self.tried if one.bundle == self.bundle), None)
+
+    def sentence(self) -> str:
+        """Return for people what goes on, and what it may have lost."""
+        form = self._form
+        if form is None:
+            ways = ", ".join(one.way for one in self.tried)
+            return f"No smaller form was good enough ({ways} tried): it is as it was."
+        return (
+            f"It is {self.megabytes / form.megabytes:.1f} times smaller than what was released ({form.way}), and on "
+            f"simulated people loses at most {form.most_loss:.2%} of {self.metric} (with 95%)."
+        )
 
 
 def shrink(service: Service, candidate: str, bundle: Path, limits: SmallerBundles, scratch: Path) -> Shrunk:

@@ -50,6 +50,7 @@ def gate(run: Run, name: str, progress: Progress = no_progress) -> Verdict:
         statement=stated,
         ceiling=ceilings_of(run, name),
         accounts=burn_down_table(run.ledger().accounts()),
+        form=_form(run, name, verdict.candidate),
     )
     with atomic_path(run.evidence(name, "gate")) as part:
         verdict.write(part / "verdict.json")
@@ -129,6 +130,13 @@ def _case(run: Run, name: str, candidate: str, statement: PrivacyStatement) -> C
         megabytes=bundle_megabytes(bundle),
         latency=latency_milliseconds(service, bundle),
     )
+
+
+def _form(run: Run, name: str, candidate: str) -> str:
+    from components.evaluation.smaller import Shrunk
+
+    path = run.evidence(name, "train") / f"{candidate}-smaller.json"
+    return Shrunk.read(path).sentence() if path.exists() else ""
 
 
 def _audit(run: Run, name: str, candidate: str) -> Audit:

@@ -63,6 +63,9 @@ def test_it_passes_its_conformance_tests_and_the_review_of_all_code(checkout: Ch
 
 
 def test_it_goes_the_whole_way_to_an_answer_and_a_statement(checkout: Checkout) -> None:
+    path = checkout.root / "params.yaml"
+    tree = params.load(path)  # the others' suites ask for more people than this small shop has
+    tree.model_copy(update={"services": {"aisles": tree.services["aisles"]}}).write(path)
     checkout.jali("up")
     for name in ("ana", "ben"):
         checkout.jali("keys", "new", name, "--add")

@@ -15,7 +15,7 @@ from components.core.service import Smaller
 from components.evaluation.smaller import Shrunk
 from components.stages.audit import audit
 from components.stages.evaluate import evaluate
-from components.stages.gate import gate
+from components.stages.gate import gate, summary_of
 from components.stages.request import training_key
 from components.stages.run import Run
 from components.stages.train import observed, train
@@ -58,6 +58,7 @@ def test_the_smaller_form_is_what_is_evaluated_judged_and_registered(asked: Run)
     measured = Evaluation.read(asked.evidence("toy", "evaluate") / "test.json")
     audit(asked, "toy")
     assert measured.bundles[measured.chosen] == trained[measured.chosen].bundle == gate(asked, "toy").bundle
+    assert "times smaller than what was released (three digits)" in summary_of(asked, "toy")
 
 
 def test_a_form_that_loses_too_much_does_not_go_on_and_says_so(asked: Run) -> None:
@@ -67,6 +68,7 @@ def test_a_form_that_loses_too_much_does_not_go_on_and_says_so(asked: Run) -> No
     assert form.bundle == form.whole == trained[2].bundle
     assert [one.accepted for one in form.tried] == [False, False]
     assert form.tried[0].most_loss > form.tried[1].most_loss > 0
+    assert form.sentence() == "No smaller form was good enough (one digit, three digits tried): it is as it was."
 
 
 def test_a_form_that_is_neither_small_nor_fast_enough_does_not_go_on(asked: Run) -> None:
