@@ -164,7 +164,7 @@ def complete_journey(wheelhouse: Path, epsilon: float, scratch: Path) -> dict[st
             _events(bought, "purchase", bought["transaction_timestamp"], item=bought["product_id"].astype(str)),
         ]
     )
-    params = SERVICE.params.model_validate({"max_impressions_per_user": 500, "max_looks_per_user": 300})
+    params = SERVICE.params.model_validate({"max_impressions_per_user": 100, "network": {"ceiling_steps": 100}})
     rows = {}
     for name, chosen in (("train", whole["user"].str[0] < "d"), ("test", whole["user"].str[0] >= "d")):
         _activity(scratch / name, whole[chosen])
