@@ -8,7 +8,8 @@ from string import Template
 
 from components.core.records import SPLITS
 from components.privacy.statement_document import AccountState, VersionStatement
-from components.privacy.statement_parts import Part, at_most, small
+from components.privacy.statement_figures import at_most, small
+from components.privacy.statement_parts import Part
 from components.privacy.statement_words import parts, subtitle, title
 
 _PAGE = Path(__file__).with_name("statement_page.html")

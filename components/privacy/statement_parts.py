@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from components.core.records import SPLITS, Charge, PrivacyStatement
 from components.privacy.statement_document import LedgerState, VersionStatement
+from components.privacy.statement_figures import at_most, flat, small, surest
 
 _PURPOSES = {
     "count": "count of the users, with noise",
@@ -17,7 +17,6 @@ _PURPOSES = {
     "choosing": "scores of all candidates, to choose one",
     "judging": "scores of the chosen one, to judge it",
 }
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _USERS = {"train": "those it learnt from", "validation": "those who chose it", "test": "those who judged it"}
 _ACCOUNTANTS = {
     "gdp": "Gaussian differential privacy (Smith & Thakurta 2022), which holds though noise and δ follow the count: at "
@@ -58,17 +57,6 @@ def promise(stated: PrivacyStatement) -> Part:
             f"{_grade(stated.epsilon)} (the tiers are those of Ponomareva et al. 2023, How to DP-fy ML).",
         ),
     )
-
-
-def surest(epsilon: float) -> float:
-    """Return what a belief of one half can become, but for a probability of 2δ.
-
-    (ε, δ) bounds E[(1 − exp(ε − L))⁺] ≤ δ for the privacy loss L, and so P[L ≥ ε + t] ≤ δ/(1 − exp(−t)) (compare
-    Kasiviswanathan & Smith 2014). With t = log 2 the odds change by at most 2·exp(ε), but for 2δ. To
-    say exp(ε) but for δ would be wrong: for a Gaussian that fails several times as often.
-    """
-    odds = 2 * math.exp(epsilon)
-    return odds / (1 + odds)
 
 
 def protected(document: VersionStatement) -> Part:
@@ -283,27 +271,3 @@ def _grade(epsilon: float) -> str:
     if epsilon <= 10:
         return "That is a moderate promise: strong begins at ε = 1, and above 10 there is little left"
     return "That is a weak promise: above ε = 10 there is little left of one"
-
-
-def at_most(figure: float) -> str:
-    """Return a bound with four digits, rounded up: what is promised is never less than what was computed."""
-    step = 10.0 ** (math.floor(math.log10(figure)) - 3) if figure > 0 else 1.0
-    return f"{math.ceil(figure / step - 1e-9) * step:.4g}"
-
-
-def small(figure: float) -> str:
-    """Return a small probability as people write it, as 10⁻⁵ or 3.1 × 10⁻⁶."""
-    digits, _, power = f"{figure:.1e}".partition("e")
-    ten = f"10{str(int(power)).translate(_RAISED)}"
-    return ten if float(digits) == 1 else f"{float(digits):g} × {ten}"
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return parameters as dotted names with their values for readers."""
-    found: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.core.records import PrivacyStatement
 from components.privacy.statement import candidate_of
-from components.privacy.statement_parts import flat
+from components.privacy.statement_figures import flat
 from components.registry.evidence import VersionEvidence
 
 _DIGEST = 64

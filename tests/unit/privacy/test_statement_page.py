@@ -10,8 +10,9 @@ from scipy.stats import norm
 from components.core.records import PrivacyStatement
 from components.privacy.accounting import gaussian_mu
 from components.privacy.statement import JOINT, NOT_COVERED, TRUSTED_ZONE, statement
+from components.privacy.statement_figures import at_most, small, surest
 from components.privacy.statement_page import as_html
-from components.privacy.statement_parts import at_most, promise, small, surest
+from components.privacy.statement_parts import promise
 from components.privacy.statement_words import as_markdown, parts
 
 from .stated import AUDIT, FACTS, document
