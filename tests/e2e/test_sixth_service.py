@@ -18,7 +18,7 @@ from components.core import params
 from . import document
 from .checkout import ROOT, Checkout, call, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PAGE = ROOT / "docs" / "add-a-service.md"
 ITS_TESTS = ("tests/conformance/test_aisles.py", "tests/conformance/test_services.py")
