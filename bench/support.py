@@ -116,9 +116,10 @@ def private(train: Rows, test: Rows, catalogue: Catalogue, params: SupportParams
     first, second = (mu * float(np.sqrt(shares[name])) for name in ("prior", "head"))
     counts = mechanisms.noised_sum(prior.parts(train).sum(axis=0), 1.0, 1 / first)
     floor = prior.bundle_of(catalogue, params, counts, 1 / first)
-    plan = head.Head().plan(mu=second, delta=delta, population=len(train), params=params, floor=None).privacy
-    learnt, _ = head.train(train, floor, params.head, plan=plan, intend=lambda steps: None)
-    figures = {"floor": ceiling.told(floor, test), "head": ceiling.told(learnt, test), "noise": plan.noise_multiplier}
+    plan = head.Head().plan(mu=second, delta=delta, population=len(train), params=params, floor=None)
+    learnt, _ = head.train(train, floor, plan.params.head, plan=plan.privacy, intend=lambda steps: None)
+    told = {"floor": ceiling.told(floor, test), "head": ceiling.told(learnt, test)}
+    figures = told | {"noise": plan.privacy.noise_multiplier}
     return figures | ({"questions": answered(learnt)} if params.intents == INTENTS else {})
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from components.services.support.data import MOST_LETTERS
+
 if TYPE_CHECKING:
     from components.services.support.answering import Answerer, Understood
 
-MOST_LETTERS = 4000
 MOST_ITEMS = 200
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from components.training.fit import Fitted
 
 
+_MOST_LONGER = 4.0
+
+
 class HeadPlan(descent.DescentPlan):
     """Everything that shapes the head's training."""
 
@@ -51,6 +54,13 @@ def start(floor: Bundle, params: HeadParams) -> Floats:
     """
     described = floor.arrays["described"].astype(np.float32)
     return np.asarray(params.trust * np.r_[described[:-1] - described[:-1].mean(axis=0), described[-1:]])
+
+
+def learning_rate(params: HeadParams, population: int) -> float:
+    """Return the learning rate for at least `population` users, as they were counted: with more of them there is less
+    noise in a step, so that it may be longer.
+    """
+    return params.learning_rate * float(np.clip(np.sqrt(population / 1000), 0.5, _MOST_LONGER))
 
 
 def train(
@@ -112,9 +122,10 @@ class Head:
 
     def plan(self, *, mu: float, delta: float, population: int, params: SupportParams, floor: Path | None) -> HeadPlan:
         """Return the training whose ε at `delta` is that of a Gaussian mechanism at μ."""
+        chosen = params.head.model_copy(update={"learning_rate": learning_rate(params.head, population)})
         return HeadPlan(
-            privacy=descent.calibrated(params.head, mu=mu, delta=delta, population=population),
-            params=params,
+            privacy=descent.calibrated(chosen, mu=mu, delta=delta, population=population),
+            params=params.model_copy(update={"head": chosen}),
             floor=digest.of_path(floor) if floor else "",
         )
 

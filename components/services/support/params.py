@@ -40,10 +40,11 @@ class HeadParams(Section):
     """Logits before the first step of a cosine of 1 with the sentence that describes an intent; 0 starts from nothing
     but how often each intent is written about."""
     learning_rate: float = Field(5.0, gt=0)
-    steps: int = Field(20, ge=1)
+    """With a thousand users, or without privacy; under noise it grows with the square root of their number."""
+    steps: int = Field(30, ge=1)
     ceiling_steps: int = Field(400, ge=1)
     """Steps without privacy, where more of them cost nothing."""
-    expected_batch_size: int = Field(1024, ge=1)
+    expected_batch_size: int = Field(2048, ge=1)
     max_grad_norm: float = Field(1.0, gt=0)
 
 

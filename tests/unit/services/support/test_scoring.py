@@ -106,3 +106,12 @@ def test_the_histogram_follows_the_list_of_intents() -> None:
     assert SERVICE.histogram is not None
     assert SERVICE.histogram.size - shaped.histogram.size == 3 * (len(SupportParams().names) - 2)
     assert shaped.figures == SERVICE.figures
+
+
+def test_more_users_take_longer_steps_within_bounds_and_the_plan_says_how_long() -> None:
+    rates = [head.learning_rate(PARAMS.head, users) for users in (1, 500, 1000, 4000, 10**9)]
+    assert rates == sorted(rates)
+    assert rates[2] == PARAMS.head.learning_rate
+    assert rates[-1] == 4 * rates[2]
+    plan = head.Head().plan(mu=1.0, delta=1e-5, population=4000, params=PARAMS, floor=None)
+    assert plan.params.head.learning_rate == rates[3]
