@@ -63,7 +63,7 @@ def known(data: Path) -> dict[str, Any]:
         rows = Rows(tuple((Search(q, (int(at),), (1,), ()),) for q, at in searches), ((),) * len(asked), catalogue)
         found = judged(rows, catalogue, {name: bundle_of(catalogue, params) for name, params in bundles.items()})
         figures[kind] = {
-            name: dict(zip(METRIC_NAMES, lines.mean(axis=0).round(4), strict=True)) for name, lines in found
+            name: dict(zip(METRIC_NAMES, lines.mean(axis=0).round(4).tolist(), strict=True)) for name, lines in found
         }
         for name, values in figures[kind].items():
             print(f"{kind:>14} {name:>20}: {values}", flush=True)

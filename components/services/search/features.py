@@ -20,7 +20,7 @@ NAMES = (
     *("item", "category", "department", "brand", "line", "near"),
 )
 """What each column is: the first three of the query, as the floor sums them up, the others of the history."""
-OF_HISTORY = slice(3, None)
+OF_QUERY, OF_HISTORY = slice(3), slice(3, None)
 SIZE = len(NAMES)
 
 _PRIOR, _LEAST_SHARE = 300.0, 0.1
@@ -73,7 +73,7 @@ def features(bundle: Bundle, kinds: Kinds, found: Candidates, history: Sequence[
 def start(fusion: FusionParams) -> Floats:
     """Return the weights that order as the floor does, `(SIZE,)`: none for the history."""
     weights = np.zeros(SIZE, dtype=np.float32)
-    weights[:3] = fusion.words, fusion.meaning, 1.0
+    weights[OF_QUERY] = fusion.words, fusion.meaning, 1.0
     return weights
 
 

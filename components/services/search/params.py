@@ -27,8 +27,8 @@ class RerankerParams(Section):
 
     candidates: int = Field(30, ge=2, le=100)
     """The best of the floor's list that are ordered again."""
-    trust: float = Field(0.7, gt=0)
-    """Logits before the first step of what the floor's score counts as one."""
+    trust: float = Field(1.0, gt=0)
+    """Logits of what the floor's score counts as one."""
     learning_rate: float = Field(0.2, gt=0)
     steps: int = Field(60, ge=1)
     ceiling_steps: int = Field(300, ge=1)

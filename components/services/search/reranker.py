@@ -6,7 +6,7 @@ inverse propensity place^η (Joachims, Swaminathan and Schnabel 2017) up to a bo
 has one vote at most. η is a public parameter; 0, the default, leaves clicks as they are and corrects nothing. Under DP
 a row's gradient is clipped, which takes from the correction where rows are clipped much.
 
-The training starts from the floor's own order and from no weight for the history.
+What fits the query is held as the floor has it; the training learns what the history adds, from nothing.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def train(
         progress=progress,
         **schedule,
     )
-    weights = module.score.weight.detach().cpu().numpy()[0].astype(np.float32)
+    learnt = (module.held, module.score.weight[0])
+    weights = np.concatenate([part.detach().cpu().numpy() for part in learnt]).astype(np.float32)
     config = floor.config.model_copy(update={"kind": "reranker", "candidates": chosen.candidates})
     return Bundle(config, {**floor.arrays, "weights": weights}, floor.catalogue), fitted
 
