@@ -27,7 +27,6 @@ from components.services.search.ceiling import bundles
 from components.services.search.data import Catalogue, Rows, by_user, pick, read_catalogue
 from components.services.search.features import found_by_query
 from components.services.search.params import FusionParams, SearchParams
-from components.services.search.reranker import train
 from components.services.search.retrieval import Candidates
 from components.services.search.scoring import METRICS, Engine, figures_of, lines
 
@@ -61,7 +60,6 @@ def on_shops(users: int, seeds: Sequence[int], epsilon: float) -> dict[str, Any]
     pairs = (
         ("re-ranker", "floor"),
         ("re-ranker", "the same, histories emptied"),
-        ("re-ranker", "trained and asked without histories"),
         ("without privacy", "re-ranker"),
         ("truth", "floor"),
     )
@@ -112,8 +110,6 @@ def _on_shop(one: Shop, epsilon: float) -> Iterator[tuple[str, Floats]]:
             floor = floor or out
         assert floor is not None
         private = read_bundle(floor), read_bundle(Path(scratch) / "reranker")
-    blind = _emptied(one.train)
-    without, _ = train(blind, private[0], params, plan=plan.privacy, intend=lambda steps: None)
     clear = bundles(one.train, one.catalogue, params)
     mistyped = _mistyped(one.test)
     found = found_by_query(one.test, Engine(private[0]).retrieval)
@@ -122,7 +118,6 @@ def _on_shop(one: Shop, epsilon: float) -> Iterator[tuple[str, Floats]]:
     yield "floor", lines(Engine(private[0]), one.test)
     yield "re-ranker", lines(Engine(private[1]), one.test)
     yield "the same, histories emptied", lines(Engine(private[1]), _emptied(one.test))
-    yield "trained and asked without histories", lines(Engine(without), _emptied(one.test))
     yield "floor without privacy", lines(Engine(clear[0]), one.test)
     yield "without privacy", lines(Engine(clear[1]), one.test)
     yield "truth", _by_truth(one, found, private[0].config.fusion)

@@ -46,6 +46,7 @@ SERVICE = Service(
     request=api.Request,
     answer=api.Answer,
     example=api.EXAMPLE,
+    story=api.story,
     probe=probe,
     private=("activity",),
     method="GET",

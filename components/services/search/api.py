@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -84,6 +85,7 @@ class Answer(BaseModel):
 
 
 EXAMPLE = {"q": "dark chocolate", "k": 10}
+_STORY = "dark chocolate"
 
 
 def load(folder: Path) -> Engine:
@@ -132,3 +134,24 @@ def predict(engine: Engine, request: Request) -> Answer:
         suggestions=suggested(engine.bundle.config.popular, understood, _SUGGESTED),
         unknown=sum(item not in catalogue.position for item in request.history),
     )
+
+
+def story(ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> list[str]:
+    """Return what a query finds for nobody in particular, for somebody with a history, and mistyped, as text."""
+    nobody = ask({"q": _STORY, "k": 10})
+    had = [item["item"] for item in nobody["items"][1:2]] * 3
+    somebody = ask({"q": _STORY, "k": 3, "history": had})
+    mistyped = ask({"q": _STORY.replace("co", "c"), "k": 1})
+    return [
+        f'"{_STORY}", asked by somebody of whom nothing is known',
+        *map(_line, nobody["items"][:3]),
+        f"and by somebody who took {had[0] if had else 'nothing'} three times",
+        *map(_line, somebody["items"]),
+        f'"{_STORY.replace("co", "c")}" was understood as "{mistyped["understood"]}"',
+        f"(version {somebody['model_version']}, ε = {somebody['epsilon']:.3g})",
+    ]
+
+
+def _line(found: Mapping[str, Any]) -> str:
+    words, history = ", ".join(found["why"]["words"]), found["why"]["history"]
+    return f"  {found['item']} {found['title'] or ''}: has {words or 'none of its words'}; history adds {history:+.2f}"

@@ -159,6 +159,13 @@ def test_whatever_is_asked_the_answer_is_an_answer_or_one_sentence(client: Clien
     assert found.status_code == 200 or len(str(found.json()["detail"])) < 300
 
 
+def test_its_story_is_told_by_the_served_answers(client: Client) -> None:
+    lines = SERVICE.story(lambda asked: answer(client, **asked)) if SERVICE.story else []
+    assert lines[1].startswith("  c1 Foxglove Dark Chocolate")
+    assert lines[5].startswith("  c2 Harrow Dark Chocolate")
+    assert any('understood as "dark chocolate"' in line for line in lines)
+
+
 def test_a_bundle_is_read_as_it_was_written(tmp_path: Path) -> None:
     from components.services.search.bundle import read_bundle
 
