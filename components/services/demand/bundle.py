@@ -128,9 +128,19 @@ def lifts(released: Released) -> Floats:
     overall = max(float(left.sum()), 0.0) / float(counted.sum())
     own = left / counted
     noise = (sigma / counted) ** 2
-    spread = max(float(np.mean((own - overall) ** 2 - noise)), 1e-6)
+    surely = 1 + 2 * np.sqrt(2 / len(own))  # categories are held to differ by what noise hardly ever makes of none
+    weight = (noise + 1e-4) ** -2  # by what each can tell: an estimate of small categories is nearly all noise
+    spread = max(float(np.average((own - overall) ** 2 - noise * surely, weights=weight)), 1e-6)
     sure = spread / (spread + noise)
-    return np.asarray(1 + np.maximum(sure * own + (1 - sure) * overall, 0))
+    found = np.maximum(sure * own + (1 - sure) * overall, 0)
+    return np.asarray(1 + found * _further(released))
+
+
+def _further(released: Released) -> float:
+    """Return all units left out ÷ what `left` holds of them; 1 where noise might make the difference."""
+    near, far = float(released.parts["left"].sum()), float(released.parts["beyond"][0])
+    noise = np.hypot(released.sigma["beyond"], released.sigma["left"] * np.sqrt(released.parts["left"].size))
+    return far / near if near > 0 and far - near > 3 * noise else 1.0
 
 
 def bundle_of(
@@ -145,7 +155,7 @@ def bundle_of(
     history = np.hstack([released.parts["weeks"], released.parts["sites"]])
     history[~calendar.whole] = np.nan
     sigma = np.repeat([released.sigma["weeks"], released.sigma["sites"]], [categories, len(catalogue.sites)])
-    offered = _on_offer(released, catalogue)
+    offered = on_offer(released, catalogue)
 
     def ahead_of(weeks: int, ahead: int) -> Forecast:
         base = forecaster(history[:weeks], sigma, ahead, offered[: weeks + ahead])
@@ -166,7 +176,7 @@ def bundle_of(
     return Bundle(config, released, history, future, before, catalogue.of_item, catalogue.table)
 
 
-def _on_offer(released: Released, catalogue: Catalogue) -> Floats:
+def on_offer(released: Released, catalogue: Catalogue) -> Floats:
     """Return the share of each series' units that is on offer, `(weeks + AHEAD, categories + sites)`."""
     categories, sites = len(catalogue.categories), len(catalogue.sites)
     within = shares_within(released, catalogue.of_item, categories)

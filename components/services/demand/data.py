@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -37,12 +38,12 @@ class Calendar:
     Attributes:
         last: the last day of the last week.
         whole: `(weeks,)` whether every day of a week is in the window; the others are missing.
-        blocks: privacy blocks in the window.
+        blocks: the privacy blocks of the window, each with its days in it as a share of those of the longest.
     """
 
     last: date
     whole: npt.NDArray[np.bool_]
-    blocks: int
+    blocks: Mapping[str, float]
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -142,7 +143,9 @@ def _calendar(table: pa.Table, most: int) -> Calendar:
     if not len(full) or full.max() + 1 < _LEAST_WEEKS:
         raise _too_short(len(full))
     whole = np.isin(np.arange(full.max() + 1), full)[::-1]
-    return Calendar(last.item(), whole, len(pc.unique(table["block"])))
+    names, sizes = np.unique(table["block"].to_pylist(), return_counts=True)
+    blocks = dict(zip(names.tolist(), (sizes / sizes.max()).tolist(), strict=True))
+    return Calendar(last.item(), whole, blocks)
 
 
 def _too_short(weeks: int) -> ContractBroken:

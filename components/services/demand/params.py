@@ -21,6 +21,9 @@ class PartShares(Section):
     """Units by week and site."""
     left: float = Field(0.07, gt=0)
     """Units by category that the bounds leave out of the weeks."""
+    beyond: float = Field(0.05, gt=0)
+    """All units that the bounds leave out, with a wider bound on a user's: where people buy much more than is counted,
+    `left` falls short too."""
     weekdays: float = Field(0.05, gt=0)
     """Units by day of the week."""
 
@@ -36,8 +39,9 @@ class DemandParams(Section):
     """The shop's sites, by the names that events give them. It is the shop that names them: a list that is learnt from
     events would tell about people. What is sold elsewhere is one more site."""
     units_per_user_block: int = Field(50, ge=1)
-    """Most units of a user that count in a block; what exceeds them is scaled down evenly."""
-    norm: float = Field(6.0, gt=0)
+    """Most units of a user that count in a block; what exceeds them is scaled down evenly. Of a block that the window
+    holds a part of, as much less."""
+    norm: float = Field(4.0, gt=0)
     """Bound on the L2 norm of a user's units by week and category, times the root of the number of blocks."""
     shares: PartShares = PartShares()
 

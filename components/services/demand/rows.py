@@ -1,12 +1,14 @@
 """From a user's purchases to one bounded vector: what the release adds up.
 
-A user's units are first scaled to at most `units_per_user_block` in each block. Of what is left, five parts are made:
+A user's units are first scaled to at most `units_per_user_block` in each block, and to less in one of which the window
+has fewer days, so that units count alike at all times. Of these, six parts are made:
 
     weeks     units by week and category        ‖·‖₂ ≤ C,  one factor for both, so that the two add up to the same
     sites     units by week and site            ‖·‖₂ ≤ 2C
-    left      units by category that this factor took away   ‖·‖₂ ≤ C
+    left      units by category that these bounds took away   ‖·‖₂ ≤ 16C
     items     units by item over the window     ‖·‖₂ ≤ 2C
     weekdays  units by day of the week          ‖·‖₂ ≤ 4C
+    beyond    all units that the bounds took away           ≤ 16 times the bound of all blocks
 
 Each is divided by its bound and weighed by the root of its share; shares sum to 1, so the whole has an L2 norm of at
 most 1, whatever a user bought: adding or removing a user moves the sum by at most 1. C is `norm` times the root of the
@@ -32,8 +34,9 @@ from components.services.demand.params import DemandParams
 Matrix = sparse.csr_array
 Integers = npt.NDArray[np.int64]
 
-PARTS = ("weeks", "sites", "left", "items", "weekdays")
-_REACH = {"weeks": 1.0, "sites": 2.0, "left": 1.0, "items": 2.0, "weekdays": 4.0}
+PARTS = ("weeks", "sites", "left", "items", "weekdays", "beyond")
+_REACH = {"weeks": 1.0, "sites": 2.0, "left": 16.0, "items": 2.0, "weekdays": 4.0}
+_BEYOND = 16
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,10 @@ def layout_of(catalogue: Catalogue, params: DemandParams) -> Layout:
         "left": (categories,),
         "items": (len(catalogue),),
         "weekdays": (7,),
+        "beyond": (1,),
     }
     shares = params.shares.model_dump()
-    total = sum(shares.values())
-    bounds = {name: params.norm * float(np.sqrt(catalogue.calendar.blocks)) * reach for name, reach in _REACH.items()}
+    total, bounds = sum(shares.values()), _bounds(catalogue, params)
     return Layout(shapes, {name: bounds[name] / float(np.sqrt(shares[name] / total)) for name in PARTS})
 
 
@@ -109,6 +112,7 @@ class Bought:
 
     Attributes:
         user, week, item, site, weekday: `(entries,)` indices; `users` of them in all.
+        whole: `(entries,)` units as they were bought.
         units: `(entries,)` after the bound of each block.
     """
 
@@ -117,6 +121,7 @@ class Bought:
     item: Integers
     site: Integers
     weekday: Integers
+    whole: Floats
     units: Floats
     users: int
 
@@ -141,26 +146,29 @@ def read_bought(split: Path, catalogue: Catalogue, *, limit: float) -> Bought:
     inside &= catalogue.calendar.whole[np.clip(week, 0, len(catalogue.calendar) - 1)]
     sites = pa.array(catalogue.sites[:-1], pa.string())
     site = pc.fill_null(pc.index_in(table["site"], value_set=sites), len(sites))
-    user, block = _codes(table["user"], names), _codes(table["block"], pc.unique(table["block"]))
+    blocks = catalogue.calendar.blocks
+    user, block = _codes(table["user"], names), _codes(table["block"], pa.array(list(blocks), pa.string()))[inside]
+    user = user[inside]
     # Whole numbers below 2^53 add up to the same in any order; nobody buys as many.
     units = np.clip(_numbers(pc.fill_null(table["quantity"], 1)), 0, 1e9).astype(np.float64)[inside]
-    in_block = user[inside] * (block.max(initial=0) + 1) + block[inside]
+    in_block = user * len(blocks) + block
     total = np.bincount(in_block, weights=units, minlength=1)[in_block]
+    most = limit * np.array(list(blocks.values()))[block]
     return Bought(
-        user=user[inside],
+        user=user,
         week=week[inside],
         item=_numbers(item)[inside],
         site=_numbers(site)[inside],
         weekday=((days.astype(np.int64) + 3) % 7)[inside],  # the first day of 1970 was a Thursday; 0 is Monday
-        units=units * np.minimum(1, limit / np.maximum(total, 1)),
+        whole=units,
+        units=units * np.minimum(1, most / np.maximum(total, 1e-9)),
         users=len(names),
     )
 
 
 def vectors(bought: Bought, catalogue: Catalogue, layout: Layout, params: DemandParams) -> Matrix:
     """Return `(users, size)`, as the module says."""
-    category = catalogue.of_item[bought.item]
-    bound = params.norm * float(np.sqrt(catalogue.calendar.blocks))
+    category, bounds = catalogue.of_item[bought.item], _bounds(catalogue, params)
 
     def gathered(part: str, place: Integers, units: Floats) -> Matrix:
         size = int(np.prod(layout.shapes[part]))
@@ -168,17 +176,26 @@ def vectors(bought: Bought, catalogue: Catalogue, layout: Layout, params: Demand
 
     weeks = gathered("weeks", bought.week * layout.shapes["weeks"][1] + category, bought.units)
     sites = gathered("sites", bought.week * layout.shapes["sites"][1] + bought.site, bought.units)
-    kept = np.minimum(_factor(weeks, bound * _REACH["weeks"]), _factor(sites, bound * _REACH["sites"]))
+    kept = np.minimum(_factor(weeks, bounds["weeks"]), _factor(sites, bounds["sites"]))
+    taken = bought.whole - bought.units * kept[bought.user]
     parts = {
         "weeks": _scaled(weeks, kept),
         "sites": _scaled(sites, kept),
-        "left": gathered("left", category, bought.units * (1 - kept[bought.user])),
+        "left": gathered("left", category, taken),
         "items": gathered("items", bought.item, bought.units),
         "weekdays": gathered("weekdays", bought.weekday, bought.units),
+        "beyond": gathered("beyond", np.zeros_like(bought.user), taken),
     }
-    clipped = [clip_rows(parts[name], bound * _REACH[name]) * (1 / layout.units[name]) for name in PARTS]
+    clipped = [clip_rows(parts[name], bounds[name]) * (1 / layout.units[name]) for name in PARTS]
     matrix = sparse.csr_array(sparse.hstack(clipped, format="csr"), dtype=np.float64)
     return sparse.csr_array(clip_rows(matrix, 1.0))  # rounding could leave a little more
+
+
+def _bounds(catalogue: Catalogue, params: DemandParams) -> dict[str, float]:
+    """Return each part's bound on the L2 norm of a user's units."""
+    blocks = len(catalogue.calendar.blocks)
+    bounds = {name: params.norm * float(np.sqrt(blocks)) * reach for name, reach in _REACH.items()}
+    return bounds | {"beyond": float(_BEYOND * params.units_per_user_block * blocks)}
 
 
 def _sum(row: Integers, column: Integers, values: Floats, shape: tuple[int, int]) -> Matrix:
@@ -198,7 +215,7 @@ def _scaled(matrix: Matrix, factor: Floats) -> Matrix:
 
 
 def _codes(column: pa.ChunkedArray, names: pa.Array) -> Integers:
-    return _numbers(pc.index_in(column, value_set=names))
+    return _numbers(pc.fill_null(pc.index_in(column, value_set=names), -1))
 
 
 def _numbers(column: pa.ChunkedArray) -> Integers:

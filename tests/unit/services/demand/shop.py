@@ -54,6 +54,7 @@ def released_of(catalogue: Catalogue, level: np.ndarray, sigma: float = 0.0, see
         "weeks": np.tile(level, (weeks, 1)).astype(float),
         "sites": np.tile(level.sum() * np.array([0.5, 0.3, 0.2]), (weeks, 1)),
         "left": 0.25 * totals,
+        "beyond": 0.25 * totals.sum(keepdims=True),
         "items": totals[catalogue.of_item] / 2.0,
         "weekdays": totals.sum() * np.array([1, 1, 1, 1, 1, 2, 3]) / 10.0,
     }

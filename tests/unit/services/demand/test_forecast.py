@@ -103,10 +103,14 @@ def test_items_of_a_category_share_it_and_noise_gives_none_away(tmp_path: Path) 
 
 def test_what_the_bounds_left_out_is_put_back_for_each_category() -> None:
     weeks, left = np.full((10, 2), 100.0), np.array([0.0, 500.0])
-    found = lifts(Released({"weeks": weeks, "left": left}, {"left": 1.0}))
+    near = {"weeks": weeks, "left": left, "beyond": np.array([500.0])}
+    found = lifts(Released(near, {"left": 1.0, "beyond": 1.0}))
     np.testing.assert_allclose(found, [1.0, 1.5], atol=0.01)
-    blurred = lifts(Released({"weeks": weeks, "left": left}, {"left": 1e5}))
+    blurred = lifts(Released(near, {"left": 1e5, "beyond": 1.0}))
     np.testing.assert_allclose(blurred, 1.25, atol=0.01)
+    far = {**near, "beyond": np.array([2000.0])}
+    np.testing.assert_allclose(lifts(Released(far, {"left": 1.0, "beyond": 100.0})), [1.0, 3.0], atol=0.02)
+    np.testing.assert_allclose(lifts(Released(far, {"left": 1.0, "beyond": 1000.0})), [1.0, 1.5], atol=0.01)
 
 
 def test_the_bundle_forecasts_a_level_shop_and_its_weekdays(tmp_path: Path) -> None:

@@ -46,10 +46,12 @@ def test_units_within_the_bounds_are_counted_as_they_are(tmp_path: Path) -> None
 
 
 def test_more_than_a_block_allows_is_scaled_down_and_keeps_its_proportions(tmp_path: Path) -> None:
-    events = [bought(1, 0, 0, 75), bought(1, 1, 1, 25), bought(1, 6, 2, 10)]
+    events = [bought(1, 0, 0, 75), bought(1, 1, 1, 25), bought(1, 6, 2, 10), bought(2, 0, 0, 40)]
     rows, _ = rows_of(tmp_path, events, PARAMS.model_copy(update={"norm": 1000.0}))
-    weeks = unnoised(rows).parts["weeks"]
-    assert [weeks[0, 0], weeks[1, 1], weeks[6, 2]] == pytest.approx([37.5, 12.5, 10])
+    weeks, left = (unnoised(rows).parts[name] for name in ("weeks", "left"))
+    part = 27 / 57  # of the days of the longer block the shorter one has: so much of 50 units is allowed in it
+    assert left == pytest.approx([75 * (1 - part / 2) + 40 - 50 * part, 25 * (1 - part / 2), 0])
+    assert [weeks[0, 0], weeks[1, 1], weeks[6, 2]] == pytest.approx([(37.5 + 50) * part, 12.5 * part, 10])
 
 
 def test_what_the_norm_takes_away_is_released_as_left(tmp_path: Path) -> None:
