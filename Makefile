@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCE ?= ta-feng
 SERVICES ?= recommend
+SOURCE ?= $(if $(filter recommend,$(SERVICES)),ta-feng,shop)
 ARGS ?=
 WORKERS ?= 2
 
@@ -34,7 +34,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@$(BIN)/python -m pip install -qq -r requirements-dev.lock
 	@touch $@
 
-demo: $(VENV)/.installed ## The whole way on public data: SOURCE=ta-feng (default), shop or movielens-100k, SERVICES=recommend (default) or all
+demo: $(VENV)/.installed ## The whole way on public data: SOURCE=ta-feng, shop or movielens-100k, SERVICES=recommend (default) or all (on the shop)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jali demo --source $(SOURCE) --services $(SERVICES) $(ARGS)
 
 test: $(VENV)/.installed-dev ## Everything, real servers included

@@ -26,6 +26,12 @@ from components.privacy.backends import Row
 TABLE = "jali_ledger"
 
 _CREATE = f"CREATE TABLE {TABLE} (seq bigint PRIMARY KEY, verb text NOT NULL, body text NOT NULL, hash text NOT NULL)"
+# A look into the catalogue's rows, which are those of now: what `to_regclass` said once, a session may remember, and
+# then miss the table that another first user has made while this one waited for its turn.
+_MADE = """
+SELECT 1 FROM pg_catalog.pg_class AS made JOIN pg_catalog.pg_namespace AS schema ON schema.oid = made.relnamespace
+WHERE made.relname = %s AND schema.nspname = ANY (current_schemas(false))
+"""
 _INSERT = f"INSERT INTO {TABLE} VALUES (%s, %s, %s, %s)"
 _HELD = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
@@ -122,7 +128,7 @@ class Postgres:
         self._begin("BEGIN")
         try:
             self._execute("SELECT pg_advisory_xact_lock(%s)", (self._number("make", of=""),))
-            if self._execute("SELECT to_regclass(%s)", (TABLE,)).fetchone() == (None,):
+            if self._execute(_MADE, (TABLE,)).fetchone() is None:
                 row = genesis()
                 self._execute(_CREATE)
                 self._execute(_INSERT, row)
