@@ -13,7 +13,6 @@ from components.core.errors import ContractBroken
 from components.core.evidence import Record
 from components.core.private import Private
 from components.core.records import Evaluation, Interval, Population
-from components.core.service import PAIRED_RANGE as PAIRED_RANGE
 from components.core.service import Metric, Service
 from components.evaluation import histograms, metrics, moments
 from components.evaluation.derived import derived

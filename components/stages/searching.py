@@ -27,7 +27,6 @@ from components.core.files import write_bytes
 from components.core.grids import Choice, choices
 from components.core.progress import Progress, no_progress
 from components.core.service import Service
-from components.evaluation.evaluate import PAIRED_RANGE
 from components.privacy import mechanisms, tuning
 from components.privacy.ledger import once
 from components.privacy.release import BestOf, Gaussian, Release, Trials, content_key
@@ -296,4 +295,4 @@ def _score_event(judged: Division) -> Gaussian:
 
 def _reach(tuned: Service) -> float:
     """Return how far one user's gain over the floor is counted."""
-    return PAIRED_RANGE * (tuned.metrics[0].high - tuned.metrics[0].low)
+    return tuned.metrics[0].paired * (tuned.metrics[0].high - tuned.metrics[0].low)
