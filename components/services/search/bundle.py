@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -82,12 +83,20 @@ def encoded(catalogue: Catalogue, params: SearchParams, known: Bundle | None = N
     for place in set(range(len(catalogue))) - set(missing):
         vectors[place] = had[digests[place].tobytes()]
     if missing:
-        vectors[missing] = model.encode([catalogue.texts[place] for place in missing])
+        vectors[missing] = _vectors(tuple(catalogue.texts[place] for place in missing))
     arrays: dict[str, npt.NDArray[Any]] = {"digests": digests, "vectors": vectors}
     if len(catalogue) > params.approximate_above:
         unchanged = known is not None and not missing and "index" in known.arrays and len(had) == len(catalogue)
         arrays["index"] = known.arrays["index"] if known and unchanged else made(vectors)
     return arrays, model.digest
+
+
+@lru_cache(maxsize=1)
+def _vectors(texts: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """Return the vectors of public texts: an audit makes bundles of one catalogue dozens of times."""
+    from components.language.encoder import encoder
+
+    return encoder().encode(texts)
 
 
 def write_bundle(out: Path, bundle: Bundle) -> None:
