@@ -133,7 +133,9 @@ def main() -> int:
     full = {case: found for case, found in shares.items() if "all_alone" in found}
     outside = [case for case, found in full.items() if not RANGE[0] <= found["proved"] <= RANGE[1]]
     for case in outside:
-        print(f"OUTSIDE [{RANGE[0]}, {RANGE[1]:g}] of the claim: {case} canaries prove {full[case]['proved']:.1%}")
+        found = full[case]
+        print(f"OUTSIDE [{RANGE[0]}, {RANGE[1]:g}] of the claim: {case} canaries prove {found['proved']:.1%}", end="")
+        print(f" where as many prove {found['ceiling']:.1%} in the median if the claim is exactly tight")
     least, alone = (min((found[name] for found in full.values()), default=None) for name in ("proved", "all_alone"))
     print(machine())
     result = {

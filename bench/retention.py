@@ -68,8 +68,8 @@ SETTINGS = {
     "ta-feng": Setting("ta-feng", None, tuple(MECHANISMS), "Ta-Feng"),
     "shop": Setting("shop", 6_000, tuple(MECHANISMS), "simulated shop, 6,000 users"),
     "shop-140000": Setting("shop", 140_000, SHIPPED, "simulated shop, 140,000 users"),
-    "shop-2000": Setting("shop", 2_000, SHIPPED, "simulated shop, 2,000 users"),
-    "shop-500": Setting("shop", 500, SHIPPED, "simulated shop, 500 users"),
+    "shop-2000": Setting("shop", 2_000, tuple(MECHANISMS), "simulated shop, 2,000 users"),
+    "shop-500": Setting("shop", 500, tuple(MECHANISMS), "simulated shop, 500 users"),
 }
 SHOP_USERS = 140_000
 
