@@ -14,10 +14,12 @@ from mlflow.pyfunc.model import PythonModel
 from components.core import digest
 from components.core.errors import ContractBroken
 from components.core.service import Service, find
+from components.registry.plain_requests import plain
 
 
 def model_of(service: Service) -> PythonModel:
     """Return a model whose requests are the service's own; MLflow reads the signature from the type hint."""
+    asked: Any = plain(service.request)
 
     class BundleModel(PythonModel):
         def load_context(self, context: Any) -> None:
@@ -31,8 +33,9 @@ def model_of(service: Service) -> PythonModel:
                 )
             self.loaded = service.load(folder)
 
-        def predict(self, model_input: list[service.request]) -> list[service.answer]:  # type: ignore[name-defined,override]
-            return [service.predict(self.loaded, request) for request in model_input]
+        def predict(self, model_input: list[asked]) -> list[service.answer]:  # type: ignore[name-defined,override]
+            given = [service.request.model_validate(one.model_dump(exclude_unset=True)) for one in model_input]
+            return [service.predict(self.loaded, request) for request in given]
 
     return BundleModel()
 
