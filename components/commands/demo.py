@@ -15,7 +15,7 @@ import click
 
 from components.commands.machine import processes, start
 from components.core import params, settings
-from components.core.errors import Misconfigured
+from components.core.errors import GateNotMet, Misconfigured
 from components.core.progress import bar
 from components.core.settings import Settings
 
@@ -49,24 +49,34 @@ def demo(source: str | None, services: str, as_json: bool) -> None:
     from flows.server import answering
 
     started, before = datetime.now(UTC), _charges(here)
+    refused: dict[str, GateNotMet] = {}
     for name in names:
-        with answering():
-            request = pipeline(chosen.source, name, None, AUTHOR)
+        try:
+            with answering():
+                request = pipeline(chosen.source, name, None, AUTHOR)
+        except GateNotMet as verdict:  # of one service: the others go on
+            refused[name] = verdict
+            continue
         if request is not None:
             _approve(here, request)
         start(here, ("serving",))
         if request is not None:
             with answering():
                 deploy(request)
+    if not (names := [name for name in names if name not in refused]):
+        raise next(iter(refused.values()))
     run = workspace.open_training(chosen.source)
     with bar("Waiting for the first answer"):
         for name in names:
             promotion.await_serving(name, _champion(here, name).version)
     outcome = _outcome(here, run, names, charged=_charges(here) - before, started=started)
+    outcome["refused"] = {name: str(verdict) for name, verdict in refused.items()}
     if as_json:
         click.echo(json.dumps(outcome, indent=1, ensure_ascii=False))
     else:
         _show(outcome)
+    if refused:
+        raise SystemExit(GateNotMet.exit_code)
 
 
 def _named(services: str, chosen: params.Params) -> list[str]:
@@ -202,6 +212,7 @@ def _lines(outcome: dict[str, Any]) -> list[tuple[str, Any]]:
         ("data digest", outcome["data"]),
         ("budget", f"{outcome['charged']} releases were charged in this run{reused}"),
         *(line for name, found in services.items() for line in _lines_of(name, found, alone=len(services) == 1)),
+        *((f"{name}: refused", verdict) for name, verdict in outcome["refused"].items()),
         ("pages", "\n".join(f"{name:8} {page}" for name, page in outcome["pages"].items())),
         ("data docs", "\n".join(outcome["data docs"])),
     ]

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from time import perf_counter
 
+from threadpoolctl import threadpool_limits
+
 from components.core.errors import ContractBroken
 from components.core.service import Service
 
@@ -27,14 +29,16 @@ def latency_milliseconds(
 ) -> float:
     """Return the milliseconds within which a share of calls of `service.predict` on its example have answered.
 
-    One process, one call at a time, the bundle loaded and warm: what the model takes, without network and queue.
+    One process, one call at a time on one thread, as serving gives it, the bundle loaded and warm: what the model
+    takes, without network and queue.
     """
     loaded = service.load(bundle)
     question = service.request.model_validate(dict(service.example))
     seconds = []
-    for call in range(warm_up + calls):
-        start = perf_counter()
-        service.predict(loaded, question)
-        if call >= warm_up:
-            seconds.append(perf_counter() - start)
+    with threadpool_limits(1):
+        for call in range(warm_up + calls):
+            start = perf_counter()
+            service.predict(loaded, question)
+            if call >= warm_up:
+                seconds.append(perf_counter() - start)
     return 1000 * sorted(seconds)[math.ceil(share * calls) - 1]

@@ -23,6 +23,7 @@ import anyio.to_thread
 from fastapi import Body, FastAPI, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field, create_model
+from threadpoolctl import threadpool_limits
 
 from components.core.errors import Misconfigured, Unanswerable
 from components.core.records import PrivacyStatement
@@ -86,11 +87,12 @@ def create(services: Iterable[Service], source: ChampionSource, *, poll_seconds:
     @asynccontextmanager
     async def follow_champions(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = os.cpu_count() or 1
-        watcher = asyncio.create_task(rollout.watch(poll_seconds))
-        yield
-        watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
+        with threadpool_limits(1):  # a request has its core: threads within it would wait for those of the others
+            watcher = asyncio.create_task(rollout.watch(poll_seconds))
+            yield
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
 
     app = _Described(
         title="Jali",
