@@ -186,7 +186,7 @@ def _periods(demand: Demand, request: Request) -> list[Period]:
 def _quantiles(mean: float, deviation: float, asked: list[float]) -> list[float]:
     from statistics import NormalDist
 
-    return [max(0.0, mean + deviation * NormalDist().inv_cdf(quantile)) for quantile in asked]
+    return [max(0.0, mean + deviation * NormalDist().inv_cdf(level)) for level in asked]
 
 
 def _because(demand: Demand) -> Because:

@@ -93,9 +93,9 @@ def exact(seen: Floats, mean: Floats, spread: Floats, before: Floats) -> dict[st
     steps = np.abs(np.diff(before, axis=0))
     naive = float(np.nanmean(steps)) if np.isfinite(steps).any() else 0.0
     losses = []
-    for quantile, shift in ((0.1, -NORMAL_80), (0.5, 0.0), (0.9, NORMAL_80)):
+    for level, shift in ((0.1, -NORMAL_80), (0.5, 0.0), (0.9, NORMAL_80)):
         off = np.where(known, seen - np.maximum(mean + shift * spread, 0), 0.0)
-        losses.append(np.maximum(quantile * off, (quantile - 1) * off).sum())
+        losses.append(np.maximum(level * off, (level - 1) * off).sum())
     return {
         "wape": float(np.abs(error).sum() / units),
         "mase": float(np.abs(error).sum() / max(known.sum(), 1) / naive) if naive > 0 else 0.0,

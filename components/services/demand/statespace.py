@@ -72,7 +72,7 @@ class _Group:
         from scipy.optimize import minimize
 
         first = np.array([*_PRIOR, _OFFER])
-        moves = bool(self.offered[: self.weeks].std() > 0)
+        moves = bool(np.ptp(self.offered[: self.weeks]) > 0)
         bounds = [(each - 3 * s, each + 3 * s) for each, s in zip(_PRIOR, _SPREAD, strict=True)]
         bounds += [(0.0, 2.0) if moves else (_OFFER, _OFFER)]
         found = minimize(self._cost, first, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ROUNDS})

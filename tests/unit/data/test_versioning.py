@@ -113,7 +113,7 @@ def test_a_second_run_does_nothing_and_says_the_same_hashes(root: Path, workspac
 
 def test_a_changed_parameter_reruns_what_depends_on_it(root: Path, workspace: Path, tmp_path: Path) -> None:
     reproduce(workspace, "second", stages=2)
-    reproduce(opened(root, tmp_path, PARAMS.but(source="shop")), "second", stages=2)
+    reproduce(opened(root, tmp_path, PARAMS.but(source="ta-feng")), "second", stages=2)
     assert ran(tmp_path) == ["first", "second", "first"]  # it wrote the same, so the second has nothing to do
 
 
