@@ -135,11 +135,11 @@ class Checkout:
         return ask(self.url("prefect", f"/api{path}"), body)
 
     def runs(self, flow: str) -> list[dict[str, Any]]:
-        """Return the runs of a flow, the newest first."""
+        """Return the runs of a flow, the newest first; not those that a schedule has waiting for their hour."""
         found: list[dict[str, Any]] = self.prefect(
-            "/flow_runs/filter", flows={"name": {"any_": [flow]}}, sort="EXPECTED_START_TIME_DESC", limit=100
+            "/flow_runs/filter", flows={"name": {"any_": [flow]}}, sort="EXPECTED_START_TIME_DESC", limit=200
         )
-        return found
+        return [one for one in found if not (one["auto_scheduled"] and one["state_type"] == "SCHEDULED")]
 
     def deployment(self, name: str) -> str:
         """Return the id of a deployment."""

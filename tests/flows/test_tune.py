@@ -68,8 +68,10 @@ def tune(*options: str) -> dict[str, Any]:
 
 def tasks(client: SyncPrefectClient) -> list[str]:
     """The steps of the last flow run of a search, by name."""
-    [last] = client.read_flow_runs(sort="START_TIME_DESC", limit=1)  # type: ignore[arg-type]
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
+
+    searches = FlowFilter(name=FlowFilterName(any_=["tune"]))  # and none that waits for its hour
+    [last] = client.read_flow_runs(flow_filter=searches, sort="START_TIME_DESC", limit=1)  # type: ignore[arg-type]
 
     found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[last.id])))
     return sorted(one.name for one in found)
