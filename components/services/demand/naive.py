@@ -98,8 +98,13 @@ class Naive:
         progress: Progress = no_progress,
     ) -> Gaussian:
         """Release the units and write the bundle."""
-        write_bundle(out, naive(release(rows, plan, catalogue, intend, canaries), catalogue, plan.population))
+        released = release(rows, plan, catalogue, intend, canaries)
+        write_bundle(out, self.made_of(released, catalogue, plan.population))
         return plan.event
+
+    def made_of(self, released: Released, catalogue: Catalogue, population: int) -> Bundle:
+        """Return what becomes of the released units: all that candidates differ in."""
+        return naive(released, catalogue, population)
 
 
 def naive(released: Released, catalogue: Catalogue, population: int) -> Bundle:

@@ -12,22 +12,13 @@ is short. The filter and its likelihood are those of statsmodels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from components.core.params import PerformanceFlags
-from components.core.progress import Progress, no_progress
-from components.privacy.canaries import Canaries
-from components.privacy.release import Gaussian
-from components.services.demand.bundle import Bundle, bundle_of, write_bundle
+from components.services.demand.bundle import Bundle, bundle_of
 from components.services.demand.data import Catalogue, Floats
 from components.services.demand.forecast import Forecast, joined
 from components.services.demand.naive import Naive
-from components.services.demand.release import DemandPlan, Released, release
-from components.services.demand.rows import Rows
+from components.services.demand.release import Released
 
 _PRIOR = np.log([3.0, 0.01, 0.01, 0.002, 0.002])
 """Where φ₁, φ₂, the variances of h, of a's walk and of g's walk are expected, the last four relative to L²."""
@@ -111,39 +102,17 @@ class _Group:
         self.filter.initialize_known(np.array([*self.start, 0, 0]), np.diag([*self.spread, 1e-9, week]))
 
 
-class StateSpace:
-    """The candidate, see the module."""
+class StateSpace(Naive):
+    """The candidate, see the module: another forecast of a release of the same kind."""
 
     name = "state_space"
     personal = True
     share = 0.9
     modules = (__name__, *Naive.modules, Naive.__module__)
 
-    def plan(self, *, mu: float, delta: float, population: int, params: Any, floor: Path | None) -> DemandPlan:
-        """Return the release at μ: σ = sensitivity ÷ μ."""
-        return DemandPlan(noise_multiplier=1 / mu, params=params, population=population)
-
-    def at_noise(self, plan: DemandPlan, noise_multiplier: float) -> DemandPlan:
-        """Return the same plan with another noise."""
-        return plan.model_copy(update={"noise_multiplier": noise_multiplier})
-
-    def fit(
-        self,
-        rows: Rows,
-        plan: DemandPlan,
-        catalogue: Catalogue,
-        *,
-        floor: Path | None,
-        intend: Callable[[int], None],
-        out: Path,
-        telemetry: Path | None = None,
-        canaries: Canaries | None = None,
-        flags: PerformanceFlags | None = None,
-        progress: Progress = no_progress,
-    ) -> Gaussian:
-        """Release the units and write the bundle."""
-        write_bundle(out, state_space(release(rows, plan, catalogue, intend, canaries), catalogue, plan.population))
-        return plan.event
+    def made_of(self, released: Released, catalogue: Catalogue, population: int) -> Bundle:
+        """Return the bundle of the released units."""
+        return state_space(released, catalogue, population)
 
 
 def state_space(released: Released, catalogue: Catalogue, population: int) -> Bundle:
