@@ -97,6 +97,7 @@ class DPSGD:
         self.steps = 0
         self._model, self._flags, self._plan = cast(Model, module), flags, plan
         self._mode = _mode(module, flags)
+        require_rows_apart(self._model, probe)  # first: Opacus' hooks would keep what it computes for the next backward
         self._clipping = _clipping(module, plan.max_grad_norm, self._mode)
         self._optimizer = _NoisyOptimizer(
             optimizer,
@@ -105,7 +106,6 @@ class DPSGD:
             expected_batch_size=plan.expected_batch_size,
         )
         try:
-            require_rows_apart(self._model, probe)
             self._require_true_gradient(probe[:1])
             self._require_true_gradient(probe[1:2])
         except BaseException:
