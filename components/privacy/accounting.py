@@ -74,15 +74,7 @@ def epsilon_of(events: Iterable[Event], delta: float, *, grid: float = FINE) -> 
     if not sampled:
         return gaussian_epsilon(mu, delta)
     _require_computable(mu, sampled, delta, grid)
-    from dp_accounting.pld import privacy_loss_distribution as pld
-
-    parts = [_sampled_pld(sigma, rate, steps, grid) for (sigma, rate), steps in sorted(sampled.items())]
-    if mu > 0:
-        parts.append(pld.from_gaussian_mechanism(1 / mu, value_discretization_interval=grid))
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.compose(part)
-    return float(whole.get_epsilon_for_delta(delta))
+    return _sampled_epsilon(mu, tuple(sorted(sampled.items())), delta, grid)
 
 
 def distribution_of(event: SampledGaussian, delta: float, grid: float) -> PrivacyLossDistribution:
@@ -224,6 +216,21 @@ def _require_computable(mu: float, sampled: dict[tuple[float, float], int], delt
             limit=f"ε = {_MOST_POINTS * grid:,.0f}",
             next_step="Take fewer steps, or more noise: nobody is protected at such an ε.",
         )
+
+
+@lru_cache(maxsize=1024)
+def _sampled_epsilon(
+    mu: float, sampled: tuple[tuple[tuple[float, float], int], ...], delta: float, grid: float
+) -> float:
+    from dp_accounting.pld import privacy_loss_distribution as pld
+
+    parts = [_sampled_pld(sigma, rate, steps, grid) for (sigma, rate), steps in sampled]
+    if mu > 0:
+        parts.append(pld.from_gaussian_mechanism(1 / mu, value_discretization_interval=grid))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.compose(part)
+    return float(whole.get_epsilon_for_delta(delta))
 
 
 def _sampled_pld(sigma: float, rate: float, steps: int, grid: float) -> PrivacyLossDistribution:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -166,6 +167,7 @@ def least_noise(epsilon: float, *, delta: float, sample_rate: float, steps: int)
     return _least(enough, f"ε = {epsilon:g}")
 
 
+@lru_cache(maxsize=256)  # the trials of a search mostly have one schedule
 def least_noise_dominated(mu: float, *, delta: float, sample_rate: float, steps: int) -> float:
     """Return the least σ, to 0.1%, at which `mu` dominates `steps` sampled Gaussian steps up to `adaptive.SLACK` of δ.
 

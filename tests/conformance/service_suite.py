@@ -8,6 +8,7 @@ class TestRecommend(ServiceConformance):
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from components.core import digest, params
 from components.core.errors import Misconfigured
+from components.core.grids import choices
 from components.core.service import Candidate, find
 from components.privacy import mechanisms
 from components.privacy.canaries import Canaries
@@ -66,6 +68,28 @@ class ServiceConformance(Makings):
 
     def test_its_shares_of_the_budget_are_positive(self) -> None:
         assert all(candidate.share > 0 for candidate in self.service.candidates.values())
+
+    def test_a_trial_of_its_grid_is_trained_on_the_rows_that_all_trials_share_and_is_scored(
+        self, candidate: Candidate, tmp_path: Path
+    ) -> None:
+        if candidate.name not in self.service.grid:
+            pytest.skip("no search tries it")
+        usual, public = self.params(), self.items_path(tmp_path)
+        every = choices({candidate.name: self.service.grid[candidate.name]})
+        rows = self.rows(tmp_path, self.table(self.baskets()))
+        catalogue, floor = self.service.catalogue(public, usual), self.trained(self.service.floor, rows, tmp_path)[0]
+        facts = {"mu": MU, "delta": DELTA, "population": POPULATION, "floor": floor}
+        plans = [candidate.plan(params=choice.of(usual), **facts) for choice in every]
+        assert len({plan.model_dump_json() for plan in plans}) == len(every), "each value shapes what is fitted"
+        for place in (0, -1):
+            chosen, out = every[place].of(usual), tmp_path / f"trial{place}"
+            assert pickle.dumps(self.service.rows(tmp_path, public, chosen)) == pickle.dumps(
+                self.service.rows(tmp_path, public, usual)
+            )
+            candidate.fit(rows, plans[place], catalogue, floor=floor, intend=lambda steps: None, out=out)
+            values = self.service.score(out, rows, 1)
+            assert values.shape[1] == len(self.service.metrics)
+            assert np.isfinite(values).all()
 
     # --- what a release must be
 

@@ -11,7 +11,7 @@ from components.core.service import Service
 from components.services.ads import api
 from components.services.ads.data import Catalogue, Rows, read_catalogue, read_rows
 from components.services.ads.network import Network
-from components.services.ads.params import AdsParams
+from components.services.ads.params import GRID, AdsParams
 from components.services.ads.rates import Rates
 from components.services.ads.scoring import HISTOGRAM, METRICS, probe, score
 from components.services.ads.smaller import SMALLER
@@ -57,5 +57,6 @@ SERVICE = Service(
     route="/v1/ads/rank",
     story=api.story,
     smaller=SMALLER,
+    grid=GRID,
 )
 """What flows, gates, registry and serving know of it."""

@@ -44,3 +44,14 @@ class AdsParams(Section):
     """How often one user is shown one ad at most, by the history that the request brings."""
     pairs: PairsParams = PairsParams()
     network: NetworkParams = NetworkParams()
+
+
+GRID: dict[str, dict[str, list[float]]] = {
+    "network": {
+        "network.learning_rate": [0.2, 0.4, 0.8],
+        "network.max_grad_norm": [0.25, 0.5, 1.0],
+        "network.hidden": [8, 16],
+    },
+}
+"""What a search tries: the defaults, with values around them. What is looked at together is released by the floor,
+which all trials share."""

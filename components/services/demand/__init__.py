@@ -11,7 +11,7 @@ from components.core.service import Service
 from components.services.demand import api
 from components.services.demand.data import Catalogue, read_catalogue
 from components.services.demand.naive import Naive
-from components.services.demand.params import DemandParams
+from components.services.demand.params import GRID, DemandParams
 from components.services.demand.rows import Rows, read_rows
 from components.services.demand.scoring import METRICS, probe, score
 from components.services.demand.statespace import StateSpace
@@ -48,5 +48,6 @@ SERVICE = Service(
     public=("items", "ads", "calendar", "shares"),
     method="GET",
     story=api.story,
+    grid=GRID,
 )
 """What flows, gates, registry and serving know of it."""

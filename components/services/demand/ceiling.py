@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from components.services.demand.data import Catalogue
@@ -17,7 +19,7 @@ def ceiling(train: Rows, test: Rows, catalogue: Catalogue, params: DemandParams)
     """Return un-noised mean metrics on `test`, and those of `probe`, of both forecasts from un-noised units."""
     known = unnoised(train)
     found = {}
-    for name, make in (("naive", naive), ("state_space", state_space)):
+    for name, make in (("naive", naive), ("state_space", partial(state_space, params=params.state_space))):
         bundle = make(known, catalogue, max(len(train), 1))
         means = lines(bundle, test).mean(axis=0) if len(test) else np.zeros(len(METRICS))
         of_users = {metric.name: float(mean) for metric, mean in zip(METRICS, means, strict=True)}

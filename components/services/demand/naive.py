@@ -99,12 +99,12 @@ class Naive:
     ) -> Gaussian:
         """Release the units and write the bundle."""
         released = release(rows, plan, catalogue, intend, canaries)
-        write_bundle(out, self.made_of(released, catalogue, plan.population))
+        write_bundle(out, self.made_of(released, catalogue, plan))
         return plan.event
 
-    def made_of(self, released: Released, catalogue: Catalogue, population: int) -> Bundle:
+    def made_of(self, released: Released, catalogue: Catalogue, plan: DemandPlan) -> Bundle:
         """Return what becomes of the released units: all that candidates differ in."""
-        return naive(released, catalogue, population)
+        return naive(released, catalogue, plan.population)
 
 
 def naive(released: Released, catalogue: Catalogue, population: int) -> Bundle:

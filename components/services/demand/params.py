@@ -28,6 +28,18 @@ class PartShares(Section):
     """Units by day of the week."""
 
 
+class StateSpaceParams(Section):
+    """What the state space expects before it has seen a week; what was released moves it from there."""
+
+    walk: float = Field(0.002, gt=0)
+    """Variance of a week's step of a level, as a part of the level's square: with more of it a forecast follows the
+    last weeks, with less the whole history."""
+    irregular: float = Field(0.01, gt=0)
+    """Variance of what one week has alone, as a part of the same."""
+    offer: float = Field(0.3, ge=0, le=2)
+    """Part by which units rise where all that is sold is on offer."""
+
+
 class DemandParams(Section):
     """The whole of `services.demand`."""
 
@@ -44,6 +56,7 @@ class DemandParams(Section):
     norm: float = Field(4.0, gt=0)
     """Bound on the L2 norm of a user's units by week and category, times the root of the number of blocks."""
     shares: PartShares = PartShares()
+    state_space: StateSpaceParams = StateSpaceParams()
 
     @field_validator("sites")
     @classmethod
@@ -51,3 +64,14 @@ class DemandParams(Section):
         if len(set(sites)) < len(sites) or not all(sites):
             raise ValueError("sites must have names, each one once")
         return sites
+
+
+GRID: dict[str, dict[str, list[float]]] = {
+    "state_space": {
+        "state_space.walk": [0.0005, 0.002, 0.008],
+        "state_space.irregular": [0.003, 0.01, 0.03],
+        "state_space.offer": [0.15, 0.3, 0.6],
+    },
+}
+"""What a search tries: the defaults, with values around them. Bounds and shares of the release shape the rows, which
+all trials share."""

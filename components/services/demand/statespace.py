@@ -18,17 +18,28 @@ from components.services.demand.bundle import Bundle, bundle_of
 from components.services.demand.data import Catalogue, Floats
 from components.services.demand.forecast import Forecast, joined
 from components.services.demand.naive import Naive
-from components.services.demand.release import Released
+from components.services.demand.params import StateSpaceParams
+from components.services.demand.release import DemandPlan, Released
 
-_PRIOR = np.log([3.0, 0.01, 0.01, 0.002, 0.002])
-"""Where φ₁, φ₂, the variances of h, of a's walk and of g's walk are expected, the last four relative to L²."""
+_PIECES = 3.0
+"""Where φ₁ is expected; φ₂ and the variances of h, of a's walk and of g's walk, relative to L², are parameters."""
 _SPREAD = np.array([0.7, 1.0, 1.5, 1.5, 1.5])
-"""How far from there, in logarithms."""
-_OFFER, _OFFER_SPREAD = 0.3, 0.5
+"""How far from there these five are, in logarithms."""
+_OFFER_SPREAD = 0.5
 _ROUNDS = 25
 
+USUAL = StateSpaceParams()
+"""What is expected where nothing else is said."""
 
-def forecast(history: Floats, sigma: Floats, ahead: int, offered: Floats, categories: int) -> Forecast:
+
+def forecast(
+    history: Floats,
+    sigma: Floats,
+    ahead: int,
+    offered: Floats,
+    categories: int,
+    params: StateSpaceParams = USUAL,
+) -> Forecast:
     """Return the forecast of categories and sites, each group by its own model.
 
     Args:
@@ -37,14 +48,18 @@ def forecast(history: Floats, sigma: Floats, ahead: int, offered: Floats, catego
         ahead: weeks to forecast.
         offered: `(weeks + ahead, series)` share on offer.
         categories: how many of the series are categories.
+        params: what is expected.
     """
     groups = (slice(None, categories), slice(categories, None))
-    return joined(*(_Group(history[:, each], sigma[each], offered[:, each]).forecast(ahead) for each in groups))
+    return joined(*(_Group(history[:, each], sigma[each], offered[:, each], params).forecast(ahead) for each in groups))
 
 
 class _Group:
-    def __init__(self, history: Floats, sigma: Floats, offered: Floats) -> None:
+    def __init__(self, history: Floats, sigma: Floats, offered: Floats, params: StateSpaceParams) -> None:
         from statsmodels.tsa.statespace.kalman_filter import FILTER_UNIVARIATE, KalmanFilter
+
+        irregular, walk = params.irregular, params.walk
+        self.expected, self.offer = np.log([_PIECES, irregular, irregular, walk, walk]), params.offer
 
         self.weeks, self.series = history.shape
         known = np.isfinite(history).sum(axis=0).clip(1)
@@ -62,10 +77,10 @@ class _Group:
     def forecast(self, ahead: int) -> Forecast:
         from scipy.optimize import minimize
 
-        first = np.array([*_PRIOR, _OFFER])
+        first = np.array([*self.expected, self.offer])
         moves = bool(np.ptp(self.offered[: self.weeks]) > 0)
-        bounds = [(each - 3 * s, each + 3 * s) for each, s in zip(_PRIOR, _SPREAD, strict=True)]
-        bounds += [(0.0, 2.0) if moves else (_OFFER, _OFFER)]
+        bounds = [(each - 3 * s, each + 3 * s) for each, s in zip(self.expected, _SPREAD, strict=True)]
+        bounds += [(0.0, 2.0) if moves else (self.offer, self.offer)]
         found = minimize(self._cost, first, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ROUNDS})
         self._set(found.x)
         result = self.filter.filter()
@@ -78,7 +93,7 @@ class _Group:
 
     def _cost(self, values: Floats) -> float:
         self._set(values)
-        off = np.append((values[:-1] - _PRIOR) / _SPREAD, (values[-1] - _OFFER) / _OFFER_SPREAD)
+        off = np.append((values[:-1] - self.expected) / _SPREAD, (values[-1] - self.offer) / _OFFER_SPREAD)
         return float(-self.filter.loglike() + off @ off / 2)
 
     def _lift(self, beta: float) -> Floats:
@@ -110,12 +125,12 @@ class StateSpace(Naive):
     share = 0.9
     modules = (__name__, *Naive.modules, Naive.__module__)
 
-    def made_of(self, released: Released, catalogue: Catalogue, population: int) -> Bundle:
+    def made_of(self, released: Released, catalogue: Catalogue, plan: DemandPlan) -> Bundle:
         """Return the bundle of the released units."""
-        return state_space(released, catalogue, population)
+        return state_space(released, catalogue, plan.population, plan.params.state_space)
 
 
-def state_space(released: Released, catalogue: Catalogue, population: int) -> Bundle:
+def state_space(released: Released, catalogue: Catalogue, population: int, params: StateSpaceParams = USUAL) -> Bundle:
     """Return the bundle that a release, or for a ceiling an un-noised one, makes."""
     categories = len(catalogue.categories)
     return bundle_of(
@@ -123,5 +138,5 @@ def state_space(released: Released, catalogue: Catalogue, population: int) -> Bu
         released,
         catalogue,
         population,
-        lambda past, sigma, ahead, offered: forecast(past, sigma, ahead, offered, categories),
+        lambda past, sigma, ahead, offered: forecast(past, sigma, ahead, offered, categories, params),
     )

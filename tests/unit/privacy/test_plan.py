@@ -166,3 +166,12 @@ def test_counts_that_leave_nothing_are_refused():
 def test_candidates_that_ignore_their_budget_are_refused():
     with pytest.raises(BudgetExhausted, match="No division"):
         allocate(3.0, 1e-6, [], {"a": 1}, lambda name, mu: OneShot(event=Gaussian(noise_multiplier=0.5)))
+
+
+def test_plans_of_one_schedule_are_searched_for_once(monkeypatch):
+    first = PrivacyPlan.calibrate(mu=0.4, **SCHEDULE)
+    monkeypatch.setattr(adaptive, "dominated", lambda *_: pytest.fail("it was searched for"))
+    again = PrivacyPlan.calibrate(mu=0.4, **{**SCHEDULE, "max_grad_norm": 7.0})
+    assert again.noise_multiplier == first.noise_multiplier
+    with pytest.raises(pytest.fail.Exception):
+        PrivacyPlan.calibrate(mu=0.42, **SCHEDULE)
