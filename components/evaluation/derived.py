@@ -1,6 +1,6 @@
 """Figures that are derived from a released histogram, with intervals: a parametric bootstrap, post-processing alone.
 
-With cells S = Σ h + N(0, τ²) over n users, of whom n̂ and its lower bound n⁻ are known, the mean is estimated by
+With cells S = Σ h + N(0, τ²) over n rows, of which n̂ and its lower bound n⁻ are known, the mean is estimated by
 m = P(S ÷ n̂), where P projects onto {m ≥ 0, Σ m as released, at most `mass`}: cells below zero are noise, and putting
 them to zero alone would add the noise of every empty cell to the total. A figure's value is f(m).
 
@@ -30,10 +30,10 @@ from math import ceil
 import numpy as np
 
 from components.core.errors import ContractBroken
-from components.core.records import Interval, Population
+from components.core.records import Interval
 from components.core.service import Histogram, Metric
 from components.evaluation.histograms import JointPlan, NoisedHistograms, clipped
-from components.evaluation.intervals import count_deviation
+from components.evaluation.intervals import Counted
 from components.evaluation.moments import Floats
 
 _SEED = 20_260_229  # of post-processing: the same release gives the same intervals
@@ -42,7 +42,7 @@ _KINK = 2**0.5 - 1
 
 
 def derived(
-    plan: JointPlan, noised: NoisedHistograms, histogram: Histogram, *, population: Population, confidence: float
+    plan: JointPlan, noised: NoisedHistograms, histogram: Histogram, *, rows: Counted, confidence: float
 ) -> dict[str, dict[str, Interval]]:
     """Return by bundle every metric of `histogram` with bounds that hold it with `confidence`.
 
@@ -51,14 +51,14 @@ def derived(
     """
     return {
         name: intervals_of(
-            np.array(cells), histogram, noise=plan.noise, mass=plan.mass, population=population, confidence=confidence
+            np.array(cells), histogram, noise=plan.noise, mass=plan.mass, rows=rows, confidence=confidence
         )
         for name, cells in noised.cells.items()
     }
 
 
 def intervals_of(
-    cells: Floats, histogram: Histogram, *, noise: float, mass: float, population: Population, confidence: float
+    cells: Floats, histogram: Histogram, *, noise: float, mass: float, rows: Counted, confidence: float
 ) -> dict[str, Interval]:
     """Return every metric of `histogram` from the noised sum `cells` of one bundle.
 
@@ -67,20 +67,18 @@ def intervals_of(
         histogram: says which figures are derived.
         noise: standard deviation of the noise on each cell.
         mass: bound on the L1 norm of a user's cells.
-        population: how many users were summed over.
+        rows: how many were summed over.
         confidence: two-sided coverage, over the drawing of users and all noise.
     """
-    count, users = max(population.noised, 1.0), population.lower_bound
-    means = projected(cells / count, mass)
+    means = projected(cells / rows.divisor, mass)
     found = _figures(histogram, means)
-    counted = count_deviation(population)
-    if counted is None:
+    if not rows.tells:
         return {metric.name: _whole(metric, found[metric.name]) for metric in histogram.metrics}
     random = np.random.default_rng(_SEED)
     draws = min(_MOST_DRAWS, max(_DRAWS, ceil(2 * _BEYOND / (1 - confidence))))
     chances = np.append(means, max(0.0, mass - means.sum())) / mass
-    drawn = random.multinomial(users, chances / chances.sum(), size=draws)[:, :-1] * mass
-    counts = users + counted * random.standard_normal(draws)
+    drawn = random.multinomial(rows.lower_bound, chances / chances.sum(), size=draws)[:, :-1] * mass
+    counts = rows.lower_bound + rows.deviation * random.standard_normal(draws)
     drawn = (drawn + noise * random.standard_normal(drawn.shape)) / np.maximum(counts, 1.0)[:, None]
     bootstrap = [_figures(histogram, one) for one in projected(drawn, mass)]
     columns = {metric.name: np.array([one[metric.name] for one in bootstrap]) for metric in histogram.metrics}

@@ -12,15 +12,15 @@ from components.core import digest
 from components.core.errors import ContractBroken
 from components.core.evidence import Record
 from components.core.private import Private
-from components.core.records import Evaluation, Interval, Population
+from components.core.records import Evaluation, Interval
 from components.core.service import Metric, Service
 from components.evaluation import histograms, metrics, moments
 from components.evaluation.derived import derived
 from components.evaluation.histograms import JointPlan, NoisedHistograms, release_joint
-from components.evaluation.intervals import intervals
+from components.evaluation.intervals import counted, intervals
 from components.evaluation.moments import Figure, Floats, MomentsPlan, NoisedMoments, release_moments
 from components.privacy import mechanisms
-from components.privacy.ledger import Ledger, once, require_same_ledger
+from components.privacy.ledger import Ledger, once
 from components.privacy.release import Event, Release, content_key
 
 CHAMPION = "champion"
@@ -44,7 +44,6 @@ def evaluate(
     bundles: Mapping[str, Path],
     chosen: str | None,
     champion: Path | None,
-    population: Population,
     mu: float,
     ledger: Ledger,
     confidence: float,
@@ -52,8 +51,9 @@ def evaluate(
 ) -> Evaluation:
     """Return the evaluation of `bundles` on `rows`: one μ-Gaussian-DP release for adding or removing one user.
 
-    It is settled under its content key: the same again is read from the store and costs nothing, also at another
-    `confidence` or with another count, which are post-processing; so are figures derived from a histogram.
+    A mean is over the users who have a row, whose number is a part of the release. It is settled under its content key:
+    the same again is read from the store and costs nothing, also at another `confidence`, which is post-processing; so
+    are figures derived from a histogram.
 
     Args:
         service: says how a bundle is scored, by which metrics and in which ranges.
@@ -63,7 +63,6 @@ def evaluate(
         chosen: the candidate that is evaluated, beside the floor (test); or None to choose among all the one with the
             largest noised paired difference to the floor, whose own is 0 (validation).
         champion: the present champion's bundle, compared with the chosen one and with the floor; only with `chosen`.
-        population: the DP count of the users of `rows`.
         mu: Gaussian-DP parameter to be spent.
         ledger: what charges it.
         confidence: two-sided coverage of each interval, one at a time.
@@ -71,10 +70,10 @@ def evaluate(
 
     Raises:
         BudgetExhausted: the release does not fit; nothing was read.
-        ContractBroken: the bundles are not as said above, the count is of another split or ledger, or `score` did not
-            give one line of metrics for each row.
+        ContractBroken: the bundles or the split are not as said above, or `score` did not give one line of metrics for
+            each row.
     """
-    _check(service, rows, bundles, chosen, champion, population, ledger)
+    _check(service, rows, bundles, chosen, champion)
     floor = service.floor.name
     read = [name for name in service.candidates if name in bundles and (chosen is None or name in (chosen, floor))]
     folders = {name: bundles[name] for name in read} | ({CHAMPION: champion} if champion else {})
@@ -109,11 +108,12 @@ def evaluate(
 
     settled = once(ledger, release, key, rows, mechanism)
     alone = plan.moments if isinstance(plan, JointPlan) else plan
-    bounds = intervals(alone, settled.record(NoisedMoments), population=population, confidence=confidence)
+    sums = settled.record(NoisedMoments)
+    bounds = intervals(alone, sums, confidence=confidence)
     further = dict[str, dict[str, Interval]]()
     if isinstance(plan, JointPlan) and service.histogram:
         cells = settled.record(NoisedHistograms)
-        further = derived(plan, cells, service.histogram, population=population, confidence=confidence)
+        further = derived(plan, cells, service.histogram, rows=counted(alone, sums), confidence=confidence)
     probed = settled.record(Probed).figures
     means = {(f.bundle, f.metric): bound for f, bound in zip(plan.figures, bounds, strict=True) if f.against is None}
     gains = {(f.bundle, f.against): bound for f, bound in zip(plan.figures, bounds, strict=True) if f.against}
@@ -229,16 +229,13 @@ def _check(
     bundles: Mapping[str, Path],
     chosen: str | None,
     champion: Path | None,
-    population: Population,
-    ledger: Ledger,
 ) -> None:
-    require_same_ledger(population.ledger, ledger)
-    if rows.split not in ("validation", "test") or population.split != rows.split:
+    if rows.split not in ("validation", "test"):
         raise ContractBroken(
-            "An evaluation and its count are of the validation or of the test users",
-            value=f"rows of {rows.split}, count of {population.split}",
+            "An evaluation is of the validation or of the test users",
+            value=f"rows of {rows.split}",
             limit="validation, test",
-            next_step="Count the users of the split that is evaluated.",
+            next_step="Evaluate on users that were not trained on.",
         )
     needed = {service.floor.name} | ({chosen} if chosen else set())
     if not needed <= set(bundles) <= set(service.candidates) - {CHAMPION}:

@@ -105,12 +105,12 @@ def joint(plan: JointPlan, values: dict[str, Floats], vectors: dict[str, Floats]
             "Metrics and histogram are of different users",
             next_step="Let both return one line for every row.",
         )
-    means = np.sqrt(1 - plan.share) * of_moments.moments(plan, values)
+    means = np.sqrt(1 - plan.share) * of_moments.moments(plan.moments, values)
     cells = [
         plan.weight * clipped(vectors[name], size=plan.size, mass=plan.mass).sum(axis=0)
         for name in sorted(plan.bundles)
     ]
-    return np.concatenate([means.ravel(), *cells])
+    return np.concatenate([means, *cells])
 
 
 def release_joint(
@@ -118,18 +118,13 @@ def release_joint(
 ) -> tuple[NoisedMoments, NoisedHistograms]:
     """Return noised moments and histograms: together μ-Gaussian DP for adding or removing one user."""
     noised = noised_sum(joint(plan, values, vectors), sensitivity=plan.sensitivity, noise_multiplier=1 / plan.mu)
-    figures, cells = len(plan.figures), noised[2 * len(plan.figures) :] / plan.weight
-    sums = noised[: 2 * figures].reshape(figures, 2) / np.sqrt(1 - plan.share)
-    weights = np.array([figure.weight for figure in plan.figures])
+    means, cells = np.split(noised, [1 + 2 * len(plan.figures)])
     return (
-        NoisedMoments(
-            first=tuple((sums[:, 0] / weights).tolist()),
-            second=tuple((sums[:, 1] / (weights * of_moments.SECOND)).tolist()),
-        ),
+        of_moments.unweighted(plan.moments, means / np.sqrt(1 - plan.share)),
         NoisedHistograms(
             cells={
                 name: tuple(part.tolist())
-                for name, part in zip(sorted(plan.bundles), cells.reshape(-1, plan.size), strict=True)
+                for name, part in zip(sorted(plan.bundles), (cells / plan.weight).reshape(-1, plan.size), strict=True)
             }
         ),
     )

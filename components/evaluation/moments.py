@@ -1,11 +1,17 @@
 """The mechanism of an evaluation: first and second moments of several figures in one Gaussian release.
 
-A figure is a mean over users: of one metric of one bundle, or of the difference of two bundles in it (paired: the same
-user, the same targets). A user's value v in the declared range [low, high] is centred and scaled to z in [−1, 1], and
-adds `w·(z, z²/2)` to the sum, where w² is the figure's share of the precision. Adding or removing one user therefore
-moves the sum by at most √(Σ w²·(1 + 1/4)) = √1.25 in L2: a constant, known from declared ranges alone.
+A figure is a mean over the users who have a row: of one metric of one bundle, or of the difference of two bundles in it
+(paired: the same user, the same targets). A user's value v in the declared range [low, high] is centred and scaled to z
+in [−1, 1], and adds `w·(z, z²/2)` to the sum, where the w² of all figures sum to 1 − c; and adds `√(1.25·c)` to one
+coordinate that counts the rows. Adding or removing one user therefore moves the sum by at most
 
-The second moment is what a sampling error is computed from; at weight 1/2 it costs the first 12% of its precision.
+    √( Σ w²·(1 + 1/4)  +  1.25·c )  =  √1.25
+
+in L2: a constant, known from declared ranges alone. How many have a row is as private as who they are, and need not be
+how many users the split has: some never search, others never write. So the mean's divisor is released with the sum.
+
+The second moment is what a sampling error is computed from; at weight 1/2 it costs the first 12% of its precision, and
+the count another 2.5%.
 """
 
 from __future__ import annotations
@@ -24,6 +30,9 @@ from components.privacy.release import Gaussian
 SECOND = 0.5
 """Weight of the second moment against the first."""
 
+COUNT = 0.05
+"""Of the precision, for the number of rows."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -35,7 +44,7 @@ class Figure(BaseModel):
         against: the bundle that is subtracted user by user, or None.
         metric: place of the metric among the service's.
         low, high: the declared range.
-        share: its part of the precision; all shares sum to 1.
+        share: its part of the precision that is left beside the count; all shares sum to 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +69,7 @@ class Figure(BaseModel):
     @property
     def weight(self) -> float:
         """The scale of its coordinates in the sum."""
-        return float(np.sqrt(self.share))
+        return float(np.sqrt((1 - COUNT) * self.share))
 
     def z(self, values: dict[str, Floats]) -> Floats:
         """Return each user's value in [−1, 1]; what is no number counts as the lowest."""
@@ -102,15 +111,26 @@ class MomentsPlan(BaseModel):
         return float(np.sqrt(1 + SECOND**2))
 
     @property
+    def count_weight(self) -> float:
+        """What one row adds to the coordinate that counts them."""
+        return self.sensitivity * float(np.sqrt(COUNT))
+
+    @property
+    def noise_of_count(self) -> float:
+        """Standard deviation of the noise on the released number of rows."""
+        return self.sensitivity / self.mu / self.count_weight
+
+    @property
     def event(self) -> Gaussian:
         """What the ledger charges."""
         return Gaussian(noise_multiplier=1 / self.mu)
 
 
 class NoisedMoments(Record):
-    """What the mechanism put out: two noised sums for each figure."""
+    """What the mechanism put out: the noised number of rows, and two noised sums for each figure."""
 
     kind: ClassVar[str] = "noised-moments"
+    rows: float
     first: tuple[float, ...]
     """Σ z"""
     second: tuple[float, ...]
@@ -118,7 +138,7 @@ class NoisedMoments(Record):
 
 
 def moments(plan: MomentsPlan, values: dict[str, Floats]) -> Floats:
-    """Return the un-noised sums `(figures, 2)`: private.
+    """Return the un-noised sums `(1 + 2·figures,)`, the rows' first, then two of each figure: private.
 
     Args:
         plan: its figures are summed.
@@ -132,17 +152,25 @@ def moments(plan: MomentsPlan, values: dict[str, Floats]) -> Floats:
             "Two bundles were scored on different users, so that their figures cannot be paired",
             next_step="Let the service's score return one line for every row.",
         )
-    sums = []
+    sums = [plan.count_weight * len(next(iter(values.values())))]
     for figure in plan.figures:
         z = figure.z(values)
-        sums.append([figure.weight * z.sum(), figure.weight * SECOND * np.square(z).sum()])
+        sums += [figure.weight * z.sum(), figure.weight * SECOND * np.square(z).sum()]
     return np.array(sums)
 
 
 def release_moments(plan: MomentsPlan, values: dict[str, Floats]) -> NoisedMoments:
     """Return the noised moments: μ-Gaussian DP for adding or removing one user."""
-    noised = noised_sum(moments(plan, values), sensitivity=plan.sensitivity, noise_multiplier=1 / plan.mu)
+    return unweighted(
+        plan, noised_sum(moments(plan, values), sensitivity=plan.sensitivity, noise_multiplier=1 / plan.mu)
+    )
+
+
+def unweighted(plan: MomentsPlan, sums: Floats) -> NoisedMoments:
+    """Return sums that are laid out as those of `moments`, each divided by its weight."""
     weights = np.array([figure.weight for figure in plan.figures])
     return NoisedMoments(
-        first=tuple((noised[:, 0] / weights).tolist()), second=tuple((noised[:, 1] / (weights * SECOND)).tolist())
+        rows=float(sums[0] / plan.count_weight),
+        first=tuple((sums[1::2] / weights).tolist()),
+        second=tuple((sums[2::2] / (weights * SECOND)).tolist()),
     )

@@ -51,7 +51,6 @@ def evaluate(run: Run, name: str, progress: Progress = no_progress) -> Evaluatio
                 bundles=bundles,
                 chosen=found["validation"].chosen if testing else None,
                 champion=champion_bundle(run, name) if testing else None,
-                population=count,
                 mu=left_after_count(run, budget, kept_within(run, delta)),
                 ledger=run.ledger(),
                 confidence=run.params.gates.confidence,

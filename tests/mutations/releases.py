@@ -107,7 +107,6 @@ def evaluation(folder: Path) -> list[Fault]:
             bundles=bundles,
             chosen=None,
             champion=None,
-            population=toy.count_of(private, ledger),
             mu=MU,
             ledger=ledger,
             confidence=0.95,

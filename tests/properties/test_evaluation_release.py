@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from components.core.service import Metric
 from components.evaluation.evaluate import figures
-from components.evaluation.moments import MomentsPlan, moments
+from components.evaluation.moments import MomentsPlan, moments, release_moments
 
 NAMES = ("common", "linear", "deep")
 anything = st.floats(allow_nan=True, allow_infinity=True)
@@ -42,6 +42,15 @@ def test_the_sensitivity_is_met_by_a_user_at_the_ends_of_every_range():
     plan = MomentsPlan(bundles={"a": "b"}, figures=figures((Metric("x"), Metric("y", high=3)), ["a"], []), mu=1, seed=0)
     moved = moments(plan, {"a": np.array([[1.0, 0.0]])})
     assert np.linalg.norm(moved) == pytest.approx(plan.sensitivity, rel=1e-12)
+
+
+@pytest.mark.parametrize("users", [0, 40, 3000])
+def test_a_release_says_how_many_rows_it_holds_to_within_the_noise_that_it_declares(users):
+    plan = MomentsPlan(bundles={"a": "b"}, figures=figures((Metric("x"),), ["a"], []), mu=0.5, seed=0)
+    values = {"a": np.ones((users, 1))}
+    found = np.array([release_moments(plan, values).rows for _ in range(400)])
+    assert found.mean() == pytest.approx(users, abs=5 * plan.noise_of_count / 20)
+    assert found.std() == pytest.approx(plan.noise_of_count, rel=0.2)
 
 
 @given(evaluations(), st.randoms(use_true_random=False))

@@ -86,10 +86,7 @@ def the_loss_curve_is_in_the_bundle(patch: Patch) -> None:
 
 def metrics_are_published_without_noise(patch: Patch) -> None:
     def exact(plan: Any, values: Any) -> Any:
-        sums = moments.moments(plan, values)
-        weights = np.array([figure.weight for figure in plan.figures])
-        first, second = sums[:, 0] / weights, sums[:, 1] / (weights * moments.SECOND)
-        return moments.NoisedMoments(first=tuple(first.tolist()), second=tuple(second.tolist()))
+        return moments.unweighted(plan, moments.moments(plan, values))
 
     everywhere(patch, "release_moments", exact)
 

@@ -1,7 +1,5 @@
 """Coverage is shown by simulation: fresh users, fresh noise and a fresh count in every repetition."""
 
-from statistics import NormalDist
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,12 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from components.core.errors import ContractBroken
-from components.core.records import Population
 from components.core.service import Histogram, Metric
 from components.evaluation import confusion_figures, derived, score_figures
 from components.evaluation.cells import confusion_cells, even_edges, score_cells
 from components.evaluation.derived import intervals_of, projected, unnoised
 from components.evaluation.histograms import clipped
+from components.evaluation.intervals import Counted
 
 EDGES = even_edges(10)
 REPETITIONS = 200
@@ -64,16 +62,11 @@ def messages(random, users):
     return confusion_cells(true, predicted, np.arange(users), users, 6)
 
 
-def count(noised, deviation):
-    bound = max(1, int(np.floor(noised + deviation * NormalDist().inv_cdf(1e-3))))
-    return Population(split="test", noised=noised, lower_bound=bound, release="", ledger="")
-
-
 def simulated(random, draw, of, users, noise, confidence=0.95):
     """One release over fresh users, and the intervals from it."""
     cells = draw(random, users).sum(axis=0) + random.normal(0, noise, of.size)
-    counted = count(users + random.normal(0, 4.0), 4.0)
-    return intervals_of(cells, of, noise=noise, mass=1.0, population=counted, confidence=confidence)
+    rows = Counted(users + random.normal(0, 4.0), 4.0)
+    return intervals_of(cells, of, noise=noise, mass=1.0, rows=rows, confidence=confidence)
 
 
 @pytest.mark.slow
@@ -109,7 +102,7 @@ def test_users_differ_by_no_more_than_the_multinomial_bound(vectors, mass):
 def test_the_same_release_has_the_same_intervals_and_more_confidence_wider_ones():
     cells = messages(np.random.default_rng(23), 500).sum(axis=0)
     narrow, again, wide = (
-        intervals_of(cells, MATRIX, noise=2.0, mass=1.0, population=count(500.0, 4.0), confidence=confidence)
+        intervals_of(cells, MATRIX, noise=2.0, mass=1.0, rows=Counted(500.0, 4.0), confidence=confidence)
         for confidence in (0.9, 0.9, 0.99)
     )
     assert narrow == again
@@ -119,13 +112,13 @@ def test_the_same_release_has_the_same_intervals_and_more_confidence_wider_ones(
 
 
 def test_a_count_that_tells_nothing_leaves_the_declared_ranges():
-    found = intervals_of(np.full(36, 0.5), MATRIX, noise=9.0, mass=1.0, population=count(20.0, 10.0), confidence=0.95)
+    found = intervals_of(np.full(36, 0.5), MATRIX, noise=9.0, mass=1.0, rows=Counted(20.0, 10.0), confidence=0.95)
     assert {(bounds.low, bounds.high) for bounds in found.values()} == {(0, 1)}
 
 
 def test_cells_below_zero_are_noise_and_give_finite_figures_within_the_ranges():
     for cells in (np.full(20, -5.0), np.linspace(-9, 9, 20), np.full(20, 1e9)):
-        found = intervals_of(cells, SCORES, noise=6.0, mass=1.0, population=count(100.0, 4.0), confidence=0.95)
+        found = intervals_of(cells, SCORES, noise=6.0, mass=1.0, rows=Counted(100.0, 4.0), confidence=0.95)
         assert all(0 <= bounds.low <= bounds.value <= bounds.high <= 1 for bounds in found.values())
 
 
@@ -139,7 +132,7 @@ def test_empty_cells_do_not_add_their_noise_to_the_total():
 
 def test_a_figure_that_is_no_number_has_its_whole_range():
     of = Histogram(size=2, of=None, figures=lambda means: {"x": float("nan")}, metrics=(Metric("x", 1, 3),))
-    found = intervals_of(np.ones(2), of, noise=1.0, mass=1.0, population=count(100.0, 4.0), confidence=0.95)
+    found = intervals_of(np.ones(2), of, noise=1.0, mass=1.0, rows=Counted(100.0, 4.0), confidence=0.95)
     assert (found["x"].value, found["x"].low, found["x"].high) == (2, 1, 3)
 
 

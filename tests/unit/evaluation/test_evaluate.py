@@ -14,7 +14,7 @@ from components.evaluation.moments import MomentsPlan
 from components.privacy.ledger import Ledger
 from components.services.recommend.data import fold_in
 
-from .toy import HISTOGRAM, cells, count_of, private_rows, score, service
+from .toy import HISTOGRAM, cells, private_rows, score, service
 
 DATASET = "d" * 64
 ALMOST_SURE = 1 - 1e-9  # the noise is fresh in every run, so a test allows it six standard deviations
@@ -33,7 +33,6 @@ def run(toy, bundles, ledger):
             "bundles": bundles,
             "chosen": "deep",
             "champion": None,
-            "population": count_of(rows, ledger),
             "mu": 0.5,
             "ledger": ledger,
             "confidence": 0.95,
@@ -143,7 +142,6 @@ def test_a_release_that_does_not_fit_is_refused_before_a_user_is_scored(tmp_path
             bundles=bundles,
             chosen="deep",
             champion=None,
-            population=count_of(rows, ledger),
             mu=2.0,
             ledger=ledger,
             confidence=0.95,
@@ -232,17 +230,6 @@ def test_without_a_histogram_the_mechanism_and_the_plan_are_what_they_were(toy, 
     own = module.mechanism_modules(service_named("recommend"))
     assert not {name for name in own if name.endswith((".histograms", ".cells", ".derived"))}
     assert type(module._plan(toy, {"common": bundles["common"]}, [], 1.0, 0)) is MomentsPlan
-
-
-def test_a_count_of_another_split_is_refused(run, ledger):
-    with pytest.raises(ContractBroken, match="count of validation"):
-        run(population=count_of(private_rows("validation"), ledger))
-
-
-def test_a_count_of_another_ledger_is_refused(run, tmp_path):
-    other = Ledger.open(tmp_path / "other", Cap())
-    with pytest.raises(ContractBroken, match="another ledger"):
-        run(population=count_of(private_rows(), other))
 
 
 def test_training_rows_are_no_evaluation(run):

@@ -1,12 +1,9 @@
 """Coverage is shown by simulation: fresh users, fresh noise and a fresh count in every repetition."""
 
-from statistics import NormalDist
-
 import numpy as np
 import pytest
 
-from components.core.records import Population
-from components.evaluation.intervals import count_deviation, interval
+from components.evaluation.intervals import Counted, interval
 from components.evaluation.moments import SECOND, Figure, MomentsPlan
 
 REPETITIONS = 3000
@@ -29,11 +26,6 @@ def precision(random, users):
     return random.binomial(20, 0.03, users) / 20
 
 
-def count(noised, deviation):
-    bound = max(1, int(np.floor(noised + deviation * NormalDist().inv_cdf(1e-3))))
-    return Population(split="test", noised=noised, lower_bound=bound, release="", ledger="")
-
-
 def simulated(random, draw, figure, users, mu, confidence=0.95):
     """One release over fresh users, and the interval from it."""
     z = figure.z({"a": draw(random, users)[:, None]})
@@ -44,7 +36,7 @@ def simulated(random, draw, figure, users, mu, confidence=0.95):
         figure,
         z.sum() + random.normal(0, noise),
         np.square(z).sum() + random.normal(0, noise / SECOND),
-        population=count(users + random.normal(0, deviation), deviation),
+        rows=Counted(users + random.normal(0, deviation), deviation),
         mu=mu,
         sensitivity=sensitivity,
         confidence=confidence,
@@ -84,19 +76,14 @@ def test_more_confidence_is_a_wider_interval_around_the_same_value():
 
 def test_a_count_that_tells_nothing_leaves_the_declared_range():
     figure = Figure(bundle="a", metric=0, low=0, high=2, share=1)
-    bounds = interval(figure, 3.0, 5.0, population=count(20.0, 10.0), mu=0.5, sensitivity=1.0, confidence=0.95)
+    bounds = interval(figure, 3.0, 5.0, rows=Counted(20.0, 10.0), mu=0.5, sensitivity=1.0, confidence=0.95)
     assert (bounds.low, bounds.high) == (0, 2)
 
 
 def test_a_count_below_one_gives_finite_figures_within_the_range():
     figure = Figure(bundle="a", metric=0, low=0, high=1, share=1)
-    bounds = interval(figure, 50.0, 9.0, population=count(-7.0, 10.0), mu=0.5, sensitivity=1.0, confidence=0.95)
+    bounds = interval(figure, 50.0, 9.0, rows=Counted(-7.0, 10.0), mu=0.5, sensitivity=1.0, confidence=0.95)
     assert (bounds.value, bounds.low, bounds.high) == (1, 0, 1)
-
-
-def test_the_deviation_of_the_count_read_from_its_bound_is_never_too_small():
-    for deviation in (0.5, 3.0, 40.0):
-        assert deviation <= count_deviation(count(5000.3, deviation)) < deviation + 0.5
 
 
 def test_shares_that_do_not_sum_to_one_are_no_plan():

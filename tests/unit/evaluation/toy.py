@@ -6,11 +6,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from components.core.private import Private
-from components.core.records import Population
 from components.core.service import Histogram, Metric, Service
 from components.evaluation.cells import even_edges, score_cells
 from components.evaluation.score_figures import auc, f1
-from components.privacy.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,3 @@ def service(**changes) -> Service:
 def private_rows(split: str = "test", users: int = 3000, seed: int = 5) -> Private:
     values = np.random.default_rng(seed).beta(1.2, 5, size=users)
     return Private(_load=lambda: values, digest=f"{split}-{users}-{seed}", blocks=("2000Q4", "2001Q1"), split=split)
-
-
-def count_of(rows: Private, ledger: Ledger) -> Population:
-    """A count of 3,000 users whose noise had a standard deviation of 10."""
-    return Population(split=rows.split, noised=3004.0, lower_bound=2973, release="c" * 64, ledger=ledger.genesis)
