@@ -70,6 +70,9 @@ class Ranked(BaseModel):
     """bid · probability · pacing, in minor units: what it is ranked by."""
     reasons: list[Reason]
     """The largest contributions first."""
+    rest: float
+    """What the reasons leave of the logit of `probability`: that of an ad and a user that are unknown, and all smaller
+    contributions. With it they add up to the logit."""
 
 
 class Answer(BaseModel):
@@ -121,10 +124,12 @@ def predict(bundle: Bundle, request: Request) -> Answer:
     open_[often] = False
     ads = np.flatnonzero(open_)
     shown = _shown(bundle, request, ads)
-    probability = 1 / (1 + np.exp(-logits(bundle, shown)))
+    logit = logits(bundle, shown)
+    probability = 1 / (1 + np.exp(-logit))
     value = catalogue.bids[ads] * probability * pace[ads]
     best = np.lexsort((ads, -value))[: request.k]
     names, parts = contributions(bundle, Shown(shown.owner[best], shown.cells[best], shown.looks))
+    reasons = [_reasons(names, part) for part in parts]
     return Answer(
         ads=[
             Ranked(
@@ -135,7 +140,8 @@ def predict(bundle: Bundle, request: Request) -> Answer:
                 bid=int(catalogue.bids[ad]),
                 probability=float(probability[place]),
                 value=float(value[place]),
-                reasons=_reasons(names, parts[line]),
+                reasons=reasons[line],
+                rest=float(logit[place]) - sum(reason.logit for reason in reasons[line]),
             )
             for line, (place, ad) in enumerate(zip(best, ads[best], strict=True))
         ],

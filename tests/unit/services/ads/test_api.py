@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -68,6 +69,12 @@ def test_reasons_are_the_largest_contributions(client: Client) -> None:
         sizes = [abs(reason["logit"]) for reason in ad["reasons"]]
         assert 1 <= len(sizes) <= 3
         assert sizes == sorted(sizes, reverse=True)
+
+
+def test_reasons_and_their_rest_add_up_to_the_score(client: Client) -> None:
+    for ad in ranked(client, history=["i00", "i02", "i04"])["ads"]:
+        told = sum(reason["logit"] for reason in ad["reasons"]) + ad["rest"]
+        assert 1 / (1 + math.exp(-told)) == pytest.approx(ad["probability"], rel=1e-9)
 
 
 def test_an_ad_that_the_user_has_seen_often_enough_is_not_shown_again(client: Client) -> None:

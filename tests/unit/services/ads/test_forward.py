@@ -16,6 +16,7 @@ from components.services.ads.features import moved
 from components.services.ads.figures import figures
 from components.services.ads.forward import contributions, known, logits, probabilities
 from components.services.ads.inputs import inputs
+from components.services.ads.network import ceiling_steps
 from components.services.ads.params import AdsParams, NetworkParams
 from components.services.ads.scoring import lines
 
@@ -131,3 +132,10 @@ def test_who_is_shown_more_counts_no_more(bundle: Bundle, tmp_path: Path) -> Non
     values = lines(bundle, rows_of(tmp_path, crowd(8)))
     assert values.shape == (8, 1)
     assert np.all((values >= 0) & (values <= 1))
+
+
+def test_without_privacy_few_people_are_not_learnt_by_heart() -> None:
+    params = NetworkParams()
+    assert ceiling_steps(4_776, params) < ceiling_steps(80_000, params) == params.ceiling_steps
+    assert ceiling_steps(1, params) == 100
+    assert ceiling_steps(1, NetworkParams(ceiling_steps=6)) == 6
