@@ -46,6 +46,16 @@ def encoder() -> Encoder:
     return Encoder(folder)
 
 
+@lru_cache(maxsize=4)
+def encoded(texts: tuple[str, ...]) -> Vectors:
+    """Return `(texts, SIZE)` of public texts, read-only: an audit makes bundles of the same catalogue, policy texts and
+    descriptions dozens of times. What people wrote does not belong here, where it would be kept.
+    """
+    vectors = encoder().encode(texts)
+    vectors.setflags(write=False)
+    return vectors
+
+
 class Encoder:
     """The encoder in a folder with `model.safetensors` and `tokenizer.json`."""
 
@@ -78,33 +88,40 @@ class Encoder:
         return answer
 
     def _encoded(self, ids: npt.NDArray[np.int64]) -> Vectors:
-        weights = self._weights
-        texts, length = ids.shape
-        state = (
-            weights["embeddings.word_embeddings.weight"][ids]
-            + weights["embeddings.position_embeddings.weight"][:length]
-            + weights["embeddings.token_type_embeddings.weight"][0]
-        )
-        state = self._normal(state, "embeddings.LayerNorm")
+        state = self._embedded(ids)
         for layer in range(_LAYERS):
-            name = f"encoder.layer.{layer}"
-            query, key, value = (
-                self._linear(state, f"{name}.attention.self.{part}")
-                .reshape(texts, length, _HEADS, SIZE // _HEADS)
-                .transpose(0, 2, 1, 3)
-                for part in ("query", "key", "value")
-            )
-            odds = query @ key.transpose(0, 1, 3, 2) / np.sqrt(np.float32(SIZE // _HEADS))
-            odds = np.exp(odds - odds.max(axis=-1, keepdims=True))
-            seen = (odds / odds.sum(axis=-1, keepdims=True)) @ value
-            seen = seen.transpose(0, 2, 1, 3).reshape(texts, length, SIZE)
-            attended = self._linear(seen, f"{name}.attention.output.dense")
-            state = self._normal(state + attended, f"{name}.attention.output.LayerNorm")
-            wide = self._linear(state, f"{name}.intermediate.dense")
-            wide = wide * (0.5 * (1 + erf(wide / np.sqrt(np.float32(2)))))
-            state = self._normal(state + self._linear(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
+            state = self._layer(state, layer)
         mean = state.mean(axis=1)
         return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
+
+    def _embedded(self, ids: npt.NDArray[np.int64]) -> Vectors:
+        """Return what the first layer is given, `(texts, length, SIZE)`."""
+        weights = self._weights
+        state = (
+            weights["embeddings.word_embeddings.weight"][ids]
+            + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
+            + weights["embeddings.token_type_embeddings.weight"][0]
+        )
+        return self._normal(state, "embeddings.LayerNorm")
+
+    def _layer(self, state: Vectors, layer: int) -> Vectors:
+        """Return what one layer makes of `(texts, length, SIZE)`."""
+        name, (texts, length, _) = f"encoder.layer.{layer}", state.shape
+        query, key, value = (
+            self._linear(state, f"{name}.attention.self.{part}")
+            .reshape(texts, length, _HEADS, SIZE // _HEADS)
+            .transpose(0, 2, 1, 3)
+            for part in ("query", "key", "value")
+        )
+        odds = query @ key.transpose(0, 1, 3, 2) / np.sqrt(np.float32(SIZE // _HEADS))
+        odds = np.exp(odds - odds.max(axis=-1, keepdims=True))
+        seen = (odds / odds.sum(axis=-1, keepdims=True)) @ value
+        seen = seen.transpose(0, 2, 1, 3).reshape(texts, length, SIZE)
+        attended = self._linear(seen, f"{name}.attention.output.dense")
+        state = self._normal(state + attended, f"{name}.attention.output.LayerNorm")
+        wide = self._linear(state, f"{name}.intermediate.dense")
+        wide = wide * (0.5 * (1 + erf(wide / np.sqrt(np.float32(2)))))
+        return self._normal(state + self._linear(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
     def _linear(self, state: Vectors, name: str) -> Vectors:
         flat = state.reshape(-1, state.shape[-1]) @ self._weights[f"{name}.weight"].T

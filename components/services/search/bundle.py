@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +73,7 @@ def encoded(catalogue: Catalogue, params: SearchParams, known: Bundle | None = N
     if not params.dense:
         return {"digests": digests}, None
     from components.language.encoder import SIZE, encoder
+    from components.language.encoder import encoded as of_public_texts
     from components.services.search.nearest import made
 
     model = encoder()
@@ -83,20 +83,12 @@ def encoded(catalogue: Catalogue, params: SearchParams, known: Bundle | None = N
     for place in set(range(len(catalogue))) - set(missing):
         vectors[place] = had[digests[place].tobytes()]
     if missing:
-        vectors[missing] = _vectors(tuple(catalogue.texts[place] for place in missing))
+        vectors[missing] = of_public_texts(tuple(catalogue.texts[place] for place in missing))
     arrays: dict[str, npt.NDArray[Any]] = {"digests": digests, "vectors": vectors}
     if len(catalogue) > params.approximate_above:
         unchanged = known is not None and not missing and "index" in known.arrays and len(had) == len(catalogue)
         arrays["index"] = known.arrays["index"] if known and unchanged else made(vectors)
     return arrays, model.digest
-
-
-@lru_cache(maxsize=1)
-def _vectors(texts: tuple[str, ...]) -> npt.NDArray[np.float32]:
-    """Return the vectors of public texts: an audit makes bundles of one catalogue dozens of times."""
-    from components.language.encoder import encoder
-
-    return encoder().encode(texts)
 
 
 def write_bundle(out: Path, bundle: Bundle) -> None:
@@ -119,6 +111,8 @@ def read_bundle(folder: Path) -> Bundle:
                 limit=f"{len(catalogue)} items",
                 next_step=bundles.NEXT_STEP,
             )
+    if "vectors" in arrays:  # those of a smaller form are read in single precision
+        arrays["vectors"] = arrays["vectors"].astype(np.float16, copy=False)
     return Bundle(config, arrays, catalogue)
 
 

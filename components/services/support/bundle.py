@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from components.core.errors import ContractBroken
-from components.language.encoder import SIZE, encoder
+from components.language.encoder import SIZE, encoded, encoder
 from components.services import bundles
 from components.services.support.data import Catalogue, Floats
 from components.services.support.params import SupportParams
@@ -71,8 +70,8 @@ def public_part(catalogue: Catalogue, params: SupportParams) -> tuple[Config, Ar
     """Return what a bundle holds before anything is learnt, as that of a floor."""
     model = encoder()
     described = np.zeros((len(params.names), SIZE), dtype=np.float32)
-    described[:-1] = _encoded(tuple(catalogue.intents.values()))
-    passages = _encoded(tuple(f"{one.heading}. {one.text}" for one in catalogue.passages))
+    described[:-1] = encoded(tuple(catalogue.intents.values()))
+    passages = encoded(tuple(f"{one.heading}. {one.text}" for one in catalogue.passages))
     config = Config(
         kind="prior",
         encoder=model.digest,
@@ -124,12 +123,6 @@ def read_floor(folder: Path | None) -> Bundle:
         ContractBroken: there is none.
     """
     return read_bundle(bundles.require_floor(folder, "A head", "the prior"))
-
-
-@lru_cache(maxsize=4)
-def _encoded(texts: tuple[str, ...]) -> Floats:
-    """Return the vectors of public texts, which are the same for every candidate."""
-    return encoder().encode(texts)
 
 
 def _tables(folder: Path) -> tuple[pa.Table, tuple[Passage, ...]]:
