@@ -11,9 +11,10 @@ from components.core.service import Service
 from components.services.search import api
 from components.services.search.data import Catalogue, Rows, read_catalogue, read_rows
 from components.services.search.fused import Fused
-from components.services.search.params import SearchParams
+from components.services.search.params import GRID, SearchParams
 from components.services.search.reranker import Reranker
 from components.services.search.scoring import METRICS, probe, score
+from components.services.search.smaller import SMALLER
 
 __all__ = ["SERVICE"]
 
@@ -50,5 +51,7 @@ SERVICE = Service(
     probe=probe,
     private=("activity",),
     method="GET",
+    smaller=SMALLER,
+    grid=GRID,
 )
 """What flows, gates, registry and serving know of it."""

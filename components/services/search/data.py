@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.core.errors import ContractBroken
+from components.language.variations import drawn_from, with_typos
 from components.services.search.params import SearchParams
 
 COLUMNS = ("item", "title", "category", "brand")
@@ -95,7 +96,7 @@ class Rows:
         users: their searches, all with something taken.
         items: items that each user took, in this split, without repetition.
         catalogue: the public items; a bundle may have been made on another one.
-        encoded: vectors of queries, as far as they were needed: a matter of speed alone.
+        encoded: vectors of what queries mean, as far as they were needed: a matter of speed alone.
     """
 
     users: tuple[tuple[Search, ...], ...]
@@ -167,6 +168,19 @@ def pick(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:
         rows.catalogue,
         rows.encoded,
     )
+
+
+def mistyped(rows: Rows, rate: float) -> Rows:
+    """Return the rows with typing errors in their queries, `rate` a letter: augmentation within the row, since the
+    errors of a query follow from the query and nothing else. With a rate of 0 they are the same rows.
+    """
+    if rate == 0:
+        return rows
+    users = tuple(
+        tuple(replace(one, query=with_typos(one.query, rate, drawn_from(one.query, 0))) for one in searches)
+        for searches in rows.users
+    )
+    return replace(rows, users=users)
 
 
 def _row(events: Sequence[Any], params: SearchParams) -> tuple[tuple[Search, ...], tuple[int, ...]]:

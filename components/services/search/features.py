@@ -87,8 +87,8 @@ def places(rows: Rows, bundle: Bundle) -> npt.NDArray[np.int64]:
 def found_by_query(rows: Rows, engine: Retrieval) -> dict[str, Candidates]:
     """Return what each query of the rows finds, each once."""
     queries = sorted({search.query for searches in rows.users for search in searches})
-    engine.encode([query for query in queries if engine.spelt(query)], rows.encoded)
-    return {query: engine.candidates(query, rows.encoded.get(query)) for query in queries}
+    engine.encode(queries, rows.encoded)
+    return {query: engine.candidates(query, rows.encoded) for query in queries}
 
 
 def _numbered(labels: Sequence[object]) -> npt.NDArray[np.int64]:

@@ -44,6 +44,13 @@ class RerankerParams(Section):
     """Most that a click at a low place counts, beside one at the first; without a propensity it is not used."""
 
 
+class Augmentation(Section):
+    """How queries are varied while the re-ranker is trained, within the row (`components.language.variations`)."""
+
+    query_typos: float = Field(0.0, ge=0, le=1)
+    """Chance of a typing error at each letter of a query that is learnt from."""
+
+
 class SearchParams(Section):
     """The whole of `services.search`."""
 
@@ -67,3 +74,15 @@ class SearchParams(Section):
     """Most phrases of a user that are counted."""
     fusion: FusionParams = FusionParams()
     reranker: RerankerParams = RerankerParams()
+    augmentation: Augmentation = Augmentation()
+
+
+GRID: dict[str, dict[str, list[float]]] = {
+    "reranker": {
+        "reranker.learning_rate": [0.1, 0.2, 0.4],
+        "reranker.trust": [0.5, 1.0, 2.0],
+        "reranker.max_grad_norm": [0.25, 0.5, 1.0],
+    },
+}
+"""What a search for parameters tries: the defaults, with values around them. Those of the rows and of the floor, which
+all trials share, are not among them; more steps would take their time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import ContractBroken
+from components.language.encoder import Vectors
 from components.services.search.bundle import Bundle
 from components.services.search.nearest import Nearest
 from components.services.search.spelling import Spelling
@@ -100,11 +101,15 @@ class Retrieval:
             )
         return model
 
-    def encode(self, queries: Collection[str], known: dict[str, npt.NDArray[np.float32]]) -> None:
-        """Add the vectors of those English queries to `known` that are not there; each is encoded alone."""
+    def encode(self, queries: Collection[str], known: dict[str, Vectors]) -> None:
+        """Add to `known` the vectors of the texts that are meant by the English ones of `queries`, where they are not
+        there yet; each is encoded alone.
+        """
         if self.bundle.config.encoder is None:
             return
-        missing = sorted({query for query in queries if query not in known and is_english(query, None)})
+        missing = sorted(
+            {self._meant(query, self.spelt(query)) for query in queries if is_english(query, None)} - known.keys()
+        )
         if missing:
             known.update(zip(missing, self.encoder.encode(missing), strict=True))
 
@@ -114,13 +119,13 @@ class Retrieval:
                 for word in words(query)]  # fmt: skip
 
     def candidates(
-        self, query: str, vector: npt.NDArray[np.float32] | None = None, language: str | None = None
+        self, query: str, known: Mapping[str, Vectors] | None = None, language: str | None = None
     ) -> Candidates:
         """Return what `query` finds, at most `FOUND`.
 
         Args:
             query: as it was typed.
-            vector: its encoding, where it is known already.
+            known: vectors by text, as `encode` adds them; what is not there is encoded.
             language: of the query; only English is compared by meaning. None goes by the script.
         """
         typed, spelt = words(query), self.spelt(query)
@@ -131,9 +136,8 @@ class Retrieval:
             found = found[order[:FOUND]]
         by_meaning = self.vectors is not None and is_english(query, language)
         if by_meaning:
-            # A mistyped word has no meaning, so that what was meant is encoded.
-            if typed != spelt or vector is None:
-                vector = self.encoder.encode([query if typed == spelt else " ".join(spelt)])[0]
+            meant = self._meant(query, spelt)
+            vector = known[meant] if known and meant in known else self.encoder.encode([meant])[0]
             assert self.vectors is not None
             near, cosines = self.vectors.search(vector, FOUND)
             found = np.union1d(found, near[cosines >= self.bundle.config.least_cosine])
@@ -141,6 +145,10 @@ class Retrieval:
         else:
             meaning = np.zeros(len(found))
         return self._fused(found, lexical[found], meaning.astype(np.float64), tuple(spelt), typed != spelt, by_meaning)
+
+    def _meant(self, query: str, spelt: list[str]) -> str:
+        """Return the text that is encoded: a mistyped word has no meaning."""
+        return query if words(query) == spelt else " ".join(spelt)
 
     def _lexical_scores(self, terms: list[str]) -> Floats:
         known = [term for term in terms if term in self._known_terms]

@@ -89,7 +89,7 @@ def probe(folder: Path) -> dict[str, float]:
     hits = 0
     for place in titled:
         title = str(titles[place])
-        hits += place in engine.retrieval.candidates(title, vectors.get(title)).items[:10]
+        hits += place in engine.retrieval.candidates(title, vectors).items[:10]
     return {"known_item@10": hits / max(len(titled), 1)}
 
 

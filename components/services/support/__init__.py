@@ -11,9 +11,10 @@ from components.core.service import Service
 from components.services.support import api
 from components.services.support.data import Catalogue, Rows, read_catalogue, read_rows
 from components.services.support.head import Head
-from components.services.support.params import SupportParams
+from components.services.support.params import GRID, SupportParams
 from components.services.support.prior import Prior
 from components.services.support.scoring import METRICS, histogram, probe, score
+from components.services.support.smaller import SMALLER
 
 __all__ = ["SERVICE"]
 
@@ -52,5 +53,7 @@ SERVICE = Service(
     histogram_of=histogram,
     route="/v1/support/answer",
     story=api.story,
+    smaller=SMALLER,
+    grid=GRID,
 )
 """What flows, gates, registry and serving know of it."""

@@ -33,6 +33,19 @@ INTENTS = {
 """What customers write about, with a sentence that says what is meant."""
 
 
+TEMPLATES = (
+    "Hello, {text}",
+    "Hi there! {text} Thank you.",
+    "Good morning. {text} Kind regards",
+    "{text} Thanks in advance!",
+    "{text} Please let me know.",
+    "Could you help me with this: {text}",
+    "Sorry to bother you, but I have a question. {text}",
+    "I could not find it on your website. {text}",
+)
+"""What people write around what they want, whatever it is."""
+
+
 class HeadParams(Section):
     """The linear head and its DP-SGD."""
 
@@ -46,6 +59,27 @@ class HeadParams(Section):
     """Steps without privacy, where more of them cost nothing."""
     expected_batch_size: int = Field(2048, ge=1)
     max_grad_norm: float = Field(1.0, gt=0)
+
+
+class Augmentation(Section):
+    """How messages are varied while the head is trained, within the row (`components.language.variations`): a user's
+    loss is the mean over the own messages and their variations."""
+
+    copies: int = Field(0, ge=0, le=8)
+    """Variations of each message that are learnt from beside it; 0 learns from what was written alone."""
+    paraphrase: float = Field(0.5, ge=0, le=1)
+    """Chance with which a variation is put into one of the public templates."""
+    typos: float = Field(0.03, ge=0, le=1)
+    """Chance of a typing error at each letter of a variation."""
+    templates: tuple[str, ...] = TEMPLATES
+    """Public; each has {text} in it once."""
+
+    @field_validator("templates")
+    @classmethod
+    def _have_a_place_for_the_text(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [one for one in templates if one.count("{text}") != 1]:
+            raise ValueError(f"a template has {{text}} in it once: {wrong[0]!r}")
+        return templates
 
 
 class SupportParams(Section):
@@ -63,6 +97,7 @@ class SupportParams(Section):
     order_number: str = r"(?:[A-Za-z]{2}-|#|no\. ?)(\d{1,6}-\d{1,9})"
     """How order numbers are written (a regular expression); its group, or else all of it, is the number."""
     head: HeadParams = HeadParams()
+    augmentation: Augmentation = Augmentation()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,3 +120,14 @@ class SupportParams(Section):
         if OUT_OF_SCOPE in self.intents:
             raise ValueError(f"{OUT_OF_SCOPE} is what no intent fits, and no intent itself")
         return self
+
+
+GRID: dict[str, dict[str, list[float]]] = {
+    "head": {
+        "head.trust": [6.0, 12.0, 24.0],
+        "head.learning_rate": [2.5, 5.0, 10.0],
+        "head.max_grad_norm": [0.5, 1.0, 2.0],
+    },
+}
+"""What a search tries: the defaults, with values around them. Intents and messages a user shape the rows, which all
+trials share."""
