@@ -65,7 +65,8 @@ class Shrunk(Record):
 
     @property
     def _form(self) -> Tried | None:
-        return next((one for one in self.tried if one.bundle == self.bundle), None)
+        # One that changes nothing has the whole's digest, and is none that goes on.
+        return next((one for one in self.tried if one.accepted and one.bundle == self.bundle), None)
 
     def sentence(self) -> str:
         """Return for people what goes on, and what it may have lost."""
@@ -120,7 +121,7 @@ def shrink(service: Service, candidate: str, bundle: Path, limits: SmallerBundle
         megabytes=size,
         milliseconds=times[bundle],
         metric=service.metrics[0].name,
-        value=float(before.mean()),
+        value=float(before.mean()) if len(before) else 0.0,
         tried=tuple(tried),
     )
 
