@@ -68,7 +68,7 @@ def _shares(places: Integers, owners: Integers, users: int, size: int) -> Floats
     if len({len(places), len(owners)}) > 1 or (len(owners) and not 0 <= np.min(owners) <= np.max(owners) < users):
         raise ContractBroken(
             "Impressions and their owners do not fit together",
-            limit=f"one owner from 0 to {users - 1} for each",
+            limit="one owner for each, a line of the rows",
             next_step="Number the rows' users in their order.",
         )
     counts = np.bincount(np.asarray(owners, dtype=np.int64) * size + places, minlength=users * size)

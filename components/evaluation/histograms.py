@@ -76,9 +76,9 @@ def clipped(vectors: Any, *, size: int, mass: float) -> Floats:
     """
     cells = np.asarray(vectors, dtype=np.float64)
     if cells.ndim != 2 or cells.shape[1] != size:
-        raise ContractBroken(
+        raise ContractBroken(  # how many lines there are is private
             "A histogram has another number of cells than its service declares",
-            value="x".join(map(str, cells.shape)),
+            value=f"{cells.shape[1]} cells" if cells.ndim == 2 else f"{cells.ndim} dimensions",
             limit=f"(users, {size})",
             next_step="Let SERVICE.histogram.of return one line of cells for each user.",
         )

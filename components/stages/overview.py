@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.core.errors import ContractBroken
+from components.privacy.accounts import LIFETIME
 from components.stages.evaluate import ceilings_of, evaluation_of
 from components.stages.gate import statement_of, verdict_of
 from components.stages.run import Run
@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
 
 def lines(run: Run) -> list[Line]:
-    """Return one line for each service of the parameters; one that has no verdict here says so."""
+    """Return one line for each service of the parameters; one that has no verdict here says so.
+
+    Raises:
+        ContractBroken: evidence of a verdict was changed after it was written.
+    """
     from components.evaluation.overview import Line
 
     found = []
     for name in run.params.services:
         service, _ = run.service(name)
         line = {"service": name, "metric": service.metrics[0].name, "floor": service.floor.name}
-        try:
-            verdict = verdict_of(run, name)
-        except ContractBroken:
+        if not run.evidence(name, "gate").exists():
             found.append(Line(**line))
             continue
+        verdict = verdict_of(run, name)
         metric = service.metrics[0].name
         found.append(
             Line(
@@ -40,11 +43,11 @@ def lines(run: Run) -> list[Line]:
 
 
 def left(run: Run) -> list[Left]:
-    """Return what is left of each account that the dataset's blocks have, as the ledger has it now."""
+    """Return what is left of each account that a training on the dataset is charged to, as the ledger has it now."""
     from components.evaluation.overview import Left
     from components.stages.dataset import dataset_of
 
-    blocks = set(dataset_of(run).blocks)
+    blocks = {*dataset_of(run).blocks, LIFETIME}
     return [
         Left(account.block, account.split, max(0.0, account.rdp_left / account.rdp_cap))
         for account in run.ledger().accounts()

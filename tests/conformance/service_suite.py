@@ -27,15 +27,16 @@ from components.privacy import mechanisms
 from components.privacy.canaries import Canaries
 from components.privacy.lower_bounds import largest_noise
 
-from .makings import DELTA, MU, POPULATION, Makings, pseudonym
+from .makings import DELTA, MU, POPULATION, pseudonym
 from .patches import no_pickle, noiseless
 from .replays import replayed
+from .shown_suite import Shown
 
 ROOT = Path(__file__).parents[2]
 SAFE_FILES = {".json", ".safetensors", ".parquet"}
 
 
-class ServiceConformance(Makings):
+class ServiceConformance(Shown):
     """Inherit, and set:
 
     service: the service.

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from components.core.errors import ContractBroken
 from components.core.service import Metric
 from components.evaluation.derived import projected
 from components.evaluation.evaluate import figures
@@ -63,6 +64,13 @@ def test_the_parts_are_as_if_released_alone_with_their_share_of_the_precision():
     assert plan.moments.figures == plan.figures
     assert plan.moments.mu**2 + len(NAMES) / plan.noise**2 == pytest.approx(plan.mu**2)
     assert plan.moments.mu**2 == pytest.approx((1 - SHARE) * plan.mu**2)
+
+
+@pytest.mark.parametrize("shape", [(731, 4), (731, 5, 2), (731,)])
+def test_cells_of_another_shape_are_refused_without_saying_how_many_users_there_are(shape):
+    with pytest.raises(ContractBroken) as refused:
+        clipped(np.zeros(shape), size=5, mass=1.0)
+    assert "731" not in str(refused.value)
 
 
 @given(arrays(float, (3, 5), elements=anything), st.floats(0.1, 3))

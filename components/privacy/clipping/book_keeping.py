@@ -104,11 +104,9 @@ class BookKeeping(AbstractGradSampleModule):  # type: ignore[misc]
 
     def _norms(self, calls: Mapping[nn.Module, list[Call]], rows: int) -> Tensor:
         for layer, its in calls.items():
-            if wrong := next((call for call in its if len(call.arrived) != rows), None):
-                raise ContractBroken(
+            if any(len(call.arrived) != rows for call in its):
+                raise ContractBroken(  # how many rows a batch has is private
                     f"A layer of kind {type(layer).__name__} was not called on one line for each row",
-                    value=f"{len(wrong.arrived)} lines",
-                    limit=f"{rows} rows",
                     next_step="Keep the rows as the first dimension of what goes into every layer with weights.",
                 )
         parts = [self._rules[layer].norms(layer, its) for layer, its in calls.items()]

@@ -85,7 +85,7 @@ class Answer(BaseModel):
     """Ads that were left out by the frequency cap."""
     unknown: int
     """Items and ads of the request that the bundle does not know."""
-    model_version: str | None = None
+    model_version: int | None = None
     epsilon: float | None = None
 
 

@@ -102,7 +102,7 @@ class Answer(BaseModel):
     periods: list[Period]
     reorder: Reorder
     because: Because
-    model_version: str | None = None
+    model_version: int | None = None
     epsilon: float | None = None
 
 

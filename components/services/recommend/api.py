@@ -47,7 +47,7 @@ class Answer(BaseModel):
     items: list[Recommended]
     unknown: int
     """Items of the history that the catalogue does not know."""
-    model_version: str | None = None
+    model_version: int | None = None
     epsilon: float | None = None
 
 

@@ -110,7 +110,7 @@ class Answer(BaseModel):
     said: list[Said]
     named: Named
     hand_over: HandOver | None
-    model_version: str | None = None
+    model_version: int | None = None
     epsilon: float | None = None
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from components.cli import jali
+from components.core.errors import ContractBroken
+from components.core.params import Cap
 from components.evaluation import overview
+from components.privacy.accounts import LIFETIME
+from components.privacy.mechanisms import population
 from components.stages import gate as gate_stage
 from components.stages import overview as stage
 from components.stages import workspace
 from components.stages.evaluate import ceilings_of, evaluation_of
 from components.stages.run import Run
+from tests.unit.privacy.builders import private
 from tests.unit.stages.test_verdict import audited, evaluated
 
 __all__ = ["audited", "evaluated"]
@@ -54,6 +60,21 @@ def test_what_is_left_is_the_ledgers_and_of_the_datasets_blocks(judged: Run) -> 
         (account.block, account.split): account.rdp_left / account.rdp_cap for account in judged.ledger().accounts()
     }
     assert all(0 < share < 1 for share in left.values())
+
+
+def test_evidence_that_was_changed_is_no_service_that_was_not_trained(judged: Run) -> None:
+    verdict = judged.evidence("toy", "gate") / "verdict.json"
+    verdict.write_text(verdict.read_text().replace("true", "false"))
+    with pytest.raises(ContractBroken, match="changed after it was written"):
+        stage.lines(judged)
+
+
+def test_what_is_left_of_a_lifetime_is_told_too(judged: Run) -> None:
+    privacy = judged.params.privacy.model_copy(update={"lifetime_cap": Cap(epsilon=9, delta=1e-5)})
+    limited = replace(judged, params=judged.params.model_copy(update={"privacy": privacy}))
+    blocks = tuple({one.block for one in stage.left(limited)})
+    population(limited.ledger(), private(blocks=blocks), 50.0)
+    assert {one.block for one in stage.left(limited)} == {*blocks, LIFETIME}
 
 
 def test_the_command_writes_the_page_and_says_the_same_as_json(
