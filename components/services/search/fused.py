@@ -99,6 +99,7 @@ class Fused:
         "components.services.search.bundle",
         "components.services.search.data",
         "components.language.encoder",
+        "components.language.variations",
         "components.services.search.nearest",
         "components.services.search.params",
         "components.services.search.phrases",

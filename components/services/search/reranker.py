@@ -24,7 +24,7 @@ from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event
 from components.services.search.bundle import Bundle, read_floor, write_bundle
-from components.services.search.data import Catalogue, Rows
+from components.services.search.data import Catalogue, Rows, mistyped
 from components.services.search.features import SIZE, Floats, Kinds, features, found_by_query, places, start
 from components.services.search.params import RerankerParams, SearchParams
 from components.services.search.retrieval import Retrieval
@@ -89,7 +89,7 @@ def train(
     schedule: dict[str, Any] = {} if plan else {"steps": chosen.ceiling_steps, "batch_size": chosen.expected_batch_size}
     fitted = fit(
         module,
-        matrix(rows, floor, params),
+        matrix(mistyped(rows, params.augmentation.query_typos), floor, params),
         plan=plan,
         intend=intend,
         checkpoints=checkpoints,
@@ -116,6 +116,7 @@ class Reranker:
         "components.services.search.bundle",
         "components.services.search.data",
         "components.language.encoder",
+        "components.language.variations",
         "components.services.search.features",
         "components.services.search.model",
         "components.services.search.nearest",

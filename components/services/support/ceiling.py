@@ -13,7 +13,7 @@ from components.services.support.scoring import METRICS, figures_of, histogram_l
 def ceiling(train_rows: Rows, test: Rows, catalogue: Catalogue, params: SupportParams) -> dict[str, dict[str, float]]:
     """Return un-noised metrics on `test` without privacy: the counts, and the head on top of them."""
     floor = prior.bundle_of(catalogue, params, prior.parts(train_rows).sum(axis=0), 0.0)
-    head, _ = train(train_rows, floor, params.head, plan=None)
+    head, _ = train(train_rows, floor, params.head, plan=None, augmentation=params.augmentation)
     return {name: told(bundle, test) for name, bundle in (("prior", floor), ("head", head))}
 
 

@@ -71,9 +71,13 @@ class Rows:
     @cached_property
     def vectors(self) -> Floats:
         """`(messages, SIZE)`: each message encoded alone."""
-        new = [text for text in dict.fromkeys(self.texts) if text not in self.known]
+        return self.encoded(self.texts)
+
+    def encoded(self, texts: Sequence[str]) -> Floats:
+        """Return `(texts, SIZE)`, each encoded alone and once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
         self.known.update(zip(new, encoder().encode(new), strict=True))
-        return np.array([self.known[text] for text in self.texts], dtype=np.float32).reshape(-1, SIZE)
+        return np.array([self.known[text] for text in texts], dtype=np.float32).reshape(-1, SIZE)
 
     @cached_property
     def sizes(self) -> Integers:

@@ -16,12 +16,13 @@ from components.core import digest
 from components.core.params import PerformanceFlags
 from components.core.progress import Progress, no_progress
 from components.language.encoder import SIZE
+from components.language.variations import drawn_from, paraphrased, with_typos
 from components.privacy.canaries import Canaries
 from components.privacy.plan import PrivacyPlan
 from components.privacy.release import Event
 from components.services.support.bundle import Bundle, read_floor, write_bundle
 from components.services.support.data import Catalogue, Floats, Rows
-from components.services.support.params import HeadParams, SupportParams
+from components.services.support.params import Augmentation, HeadParams, SupportParams
 from components.training import descent
 
 if TYPE_CHECKING:
@@ -37,14 +38,30 @@ class HeadPlan(descent.DescentPlan):
     params: SupportParams
 
 
-def matrix(rows: Rows) -> Floats:
-    """Return what the model reads, `(users, most · (SIZE + 2))`: each row of that user alone."""
-    answer = np.zeros((len(rows), rows.most, SIZE + 2), dtype=np.float32)
+def matrix(rows: Rows, augmentation: Augmentation | None = None) -> Floats:
+    """Return what the model reads, `(users, most · (1 + copies) · (SIZE + 2))`: each row of that user alone.
+
+    A variation follows from its message and nothing else, and it is one more message of the same row, whose loss is the
+    mean of all: sensitivity and charge are those without it.
+    """
+    augmentation = augmentation or Augmentation()
+    copies = augmentation.copies
+    answer = np.zeros((len(rows), rows.most, 1 + copies, SIZE + 2), dtype=np.float32)
     turn = np.arange(len(rows.owners)) - np.searchsorted(rows.owners, rows.owners)
-    answer[rows.owners, turn, :SIZE] = rows.vectors
-    answer[rows.owners, turn, SIZE] = rows.intents
-    answer[rows.owners, turn, SIZE + 1] = 1
-    return answer.reshape(len(rows), rows.most * (SIZE + 2))
+    answer[rows.owners, turn, 0, :SIZE] = rows.vectors
+    for copy in range(copies):
+        texts = [varied(text, augmentation, copy) for text in rows.texts]
+        answer[rows.owners, turn, 1 + copy, :SIZE] = rows.encoded(texts)
+    answer[rows.owners, turn, :, SIZE] = rows.intents[:, None]
+    answer[rows.owners, turn, :, SIZE + 1] = 1
+    return answer.reshape(len(rows), int(np.prod(answer.shape[1:])))
+
+
+def varied(text: str, augmentation: Augmentation, copy: int) -> str:
+    """Return a variation of a message, by number: of the message alone."""
+    drawn = drawn_from(text, copy)
+    said = paraphrased(text, augmentation.templates, augmentation.paraphrase, drawn)
+    return with_typos(said, augmentation.typos, drawn)
 
 
 def start(floor: Bundle, params: HeadParams) -> Floats:
@@ -69,6 +86,7 @@ def train(
     params: HeadParams,
     *,
     plan: PrivacyPlan | None,
+    augmentation: Augmentation | None = None,
     intend: Callable[[int], None] | None = None,
     checkpoints: Path | None = None,
     canaries: Canaries | None = None,
@@ -89,7 +107,7 @@ def train(
     schedule: dict[str, Any] = {} if plan else {"steps": params.ceiling_steps, "batch_size": params.expected_batch_size}
     fitted = fit(
         module,
-        matrix(rows),
+        matrix(rows, augmentation),
         plan=plan,
         intend=intend,
         checkpoints=checkpoints,
@@ -117,6 +135,7 @@ class Head:
         "components.services.support.model",
         "components.services.support.policies",
         "components.language.encoder",
+        "components.language.variations",
         *descent.MODULES,
     )
 
@@ -153,6 +172,7 @@ class Head:
             read_floor(floor),
             plan.params.head,
             plan=plan.privacy,
+            augmentation=plan.params.augmentation,
             intend=intend,
             checkpoints=telemetry and telemetry / "checkpoints",
             canaries=canaries,
