@@ -28,7 +28,7 @@ from components.services.support import SERVICE, ceiling, head, prior
 from components.services.support.answering import Answerer
 from components.services.support.bundle import Bundle
 from components.services.support.data import Catalogue, Rows, made
-from components.services.support.params import INTENTS, SupportParams
+from components.services.support.params import INTENTS, Augmentation, SupportParams
 from components.services.support.policies import read_policies
 
 _COUNT_NOISE = 15
@@ -117,7 +117,10 @@ def private(train: Rows, test: Rows, catalogue: Catalogue, params: SupportParams
     counts = mechanisms.noised_sum(prior.parts(train).sum(axis=0), 1.0, 1 / first)
     floor = prior.bundle_of(catalogue, params, counts, 1 / first)
     plan = head.Head().plan(mu=second, delta=delta, population=len(train), params=params, floor=None)
-    learnt, _ = head.train(train, floor, plan.params.head, plan=plan.privacy, intend=lambda steps: None)
+    augmentation = params.augmentation
+    learnt, _ = head.train(
+        train, floor, plan.params.head, plan=plan.privacy, augmentation=augmentation, intend=lambda steps: None
+    )
     told = {"floor": ceiling.told(floor, test), "head": ceiling.told(learnt, test)}
     figures = told | {"noise": plan.privacy.noise_multiplier}
     return figures | ({"questions": answered(learnt)} if params.intents == INTENTS else {})
@@ -162,10 +165,12 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--copies", type=int, default=0, help="variations of each message that are learnt from")
     chosen = parser.parse_args()
     if chosen.part == "intents" and chosen.data is None:
         parser.error("intents needs --data")
     params, said = intents_of(chosen.data) if chosen.part == "intents" else messages_of(chosen.users)
+    params = params.model_copy(update={"augmentation": Augmentation(copies=chosen.copies)})
     figures = compared(params, said, chosen.epsilon, chosen.runs)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"part": chosen.part, **figures, "peak_mb": round(memory), "machine": machine()}))
