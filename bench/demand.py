@@ -38,9 +38,10 @@ from components.data.split import split
 from components.data.tables import EVENTS, ITEMS, empty
 from components.privacy.accounting import gaussian_mu
 from components.services.demand import naive, statespace
-from components.services.demand.bundle import lifts, on_offer
+from components.services.demand.bundle import on_offer
 from components.services.demand.data import Catalogue, Floats, read_catalogue
 from components.services.demand.forecast import Forecast, reconciled
+from components.services.demand.lift import lift_of
 from components.services.demand.newsvendor import order
 from components.services.demand.params import DemandParams
 from components.services.demand.release import Released, unnoised
@@ -103,7 +104,7 @@ def forecasts(kind: str, released: Released, asked: Asked) -> Iterator[tuple[int
     history[~catalogue.calendar.whole] = np.nan
     sizes = [categories, len(catalogue.sites)]
     sigma = np.repeat([released.sigma["weeks"], released.sigma["sites"]], sizes)
-    lift, weeks = lifts(released), len(history)
+    lift, weeks = lift_of(released), len(history)
     offered = on_offer(released, catalogue)
     for origin in range(max(3, weeks - AHEAD - ORIGINS + 1), weeks - AHEAD + 1):
         base: Forecast
@@ -112,7 +113,9 @@ def forecasts(kind: str, released: Released, asked: Asked) -> Iterator[tuple[int
         else:
             base = statespace.forecast(history[:origin], sigma, AHEAD, offered[: origin + AHEAD], categories)
         found = reconciled(base, categories)
-        yield origin, found.mean[:, :categories] * lift, found.deviation()[:, :categories] * lift
+        mean, deviation = found.mean[:, :categories], found.deviation()[:, :categories]
+        deviation = np.sqrt(deviation**2 + mean**2 * (lift.own + lift.common))
+        yield origin, mean * lift.factor, deviation * lift.factor
 
 
 def figures(kind: str, released: Released, asked: Asked) -> dict[str, float]:

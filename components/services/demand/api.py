@@ -90,7 +90,7 @@ class Because(BaseModel):
     """Share of the units that the bound on each user's part leaves; the rest is put back by what was released of it."""
     variance: dict[str, float]
     """Shares of the variance of the first week: what is not known of the level now, its walk, what is irregular about a
-    week, and of the shares of items."""
+    week, of the shares of items, and of what the bounds left out."""
 
 
 class Answer(BaseModel):
@@ -198,12 +198,13 @@ def _because(demand: Demand) -> Because:
     categories = len(bundle.config.categories)
     noise = bundle.config.sigma["weeks"] * float(np.linalg.norm(parts[:categories]))
     first = bundle.future.mean[0, :categories]
-    whole = float(first @ bundle.lifted)
+    whole = float(first @ bundle.lift.factor)
     _, deviation = demand.of(np.eye(MOST_WEEKS)[0])
     variance = max(deviation**2, 1e-12)
     level, walk = (float(parts @ each @ parts) for each in (bundle.future.persistent, bundle.future.walk))
     doubt = demand.node.doubt * float(demand.mean[0]) ** 2
     found = {"level": level / variance, "walk": walk / variance, "item shares": doubt / variance}
+    found["bounds"] = demand.of_lift(np.eye(MOST_WEEKS)[0]) / variance
     return Because(
         history=[None if np.isnan(units) else float(units) for units in history],
         privacy_noise=noise,

@@ -19,6 +19,7 @@ from components.core.errors import ContractBroken
 from components.services import bundles
 from components.services.demand.data import AHEAD, ITEM_COLUMNS, Catalogue, Floats
 from components.services.demand.forecast import Forecast, reconciled
+from components.services.demand.lift import Lift, lift_of
 from components.services.demand.release import Released
 from components.services.demand.rows import PARTS
 
@@ -89,9 +90,9 @@ class Bundle:
         return shares_within(self.released, self.of_item, len(self.config.categories))
 
     @cached_property
-    def lifted(self) -> Floats:
-        """`(categories,)` by how much bounded units fall short: all units ÷ those that the bounds left."""
-        return lifts(self.released)
+    def lift(self) -> Lift:
+        """By how much bounded units fall short."""
+        return lift_of(self.released)
 
     @cached_property
     def weekday(self) -> Floats:
@@ -119,28 +120,6 @@ def shares_within(released: Released, of_item: npt.NDArray[np.int64], categories
     positive = np.where(sold > sigma, sold, sigma * np.exp(np.clip(sold / sigma - 1, -20, 0)))
     total = np.bincount(of_item, weights=positive, minlength=categories)
     return np.asarray(positive / total[of_item])
-
-
-def lifts(released: Released) -> Floats:
-    """Return `(categories,)` 1 + units left out ÷ units counted, drawn to that of all where noise hides one's own."""
-    left, sigma = released.parts["left"], released.sigma["left"]
-    counted = np.maximum(released.parts["weeks"].sum(axis=0), 1.0)
-    overall = max(float(left.sum()), 0.0) / float(counted.sum())
-    own = left / counted
-    noise = (sigma / counted) ** 2
-    surely = 1 + 2 * np.sqrt(2 / len(own))  # categories are held to differ by what noise hardly ever makes of none
-    weight = (noise + 1e-4) ** -2  # by what each can tell: an estimate of small categories is nearly all noise
-    spread = max(float(np.average((own - overall) ** 2 - noise * surely, weights=weight)), 1e-6)
-    sure = spread / (spread + noise)
-    found = np.maximum(sure * own + (1 - sure) * overall, 0)
-    return np.asarray(1 + found * _further(released))
-
-
-def _further(released: Released) -> float:
-    """Return all units left out ÷ what `left` holds of them; 1 where noise might make the difference."""
-    near, far = float(released.parts["left"].sum()), float(released.parts["beyond"][0])
-    noise = np.hypot(released.sigma["beyond"], released.sigma["left"] * np.sqrt(released.parts["left"].size))
-    return far / near if near > 0 and far - near > 3 * noise else 1.0
 
 
 def bundle_of(

@@ -69,6 +69,7 @@ class Naive:
         "components.services.demand.bundle",
         "components.services.demand.data",
         "components.services.demand.forecast",
+        "components.services.demand.lift",
         "components.services.demand.release",
         "components.services.demand.rows",
         "components.privacy.canaries",

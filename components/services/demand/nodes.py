@@ -49,7 +49,13 @@ class Demand:
         parts, forecast = self.node.parts, self.bundle.future
         together = float(parts @ forecast.covariance(weights) @ parts)
         pieces = float(np.maximum(parts - parts**2, 0) @ np.diag(forecast.irregular)) * float(weights.sum())
-        return mean, float(np.sqrt(max(together + pieces + self.node.doubt * mean**2, 0.0)))
+        return mean, float(np.sqrt(max(together + pieces + self.node.doubt * mean**2 + self.of_lift(weights), 0.0)))
+
+    def of_lift(self, weights: Floats) -> float:
+        """Return what of the variance is owed to how far the factors for what no bound left are known."""
+        lift = self.bundle.lift
+        units = (weights @ self.bundle.future.mean * self.node.parts)[: len(lift.own)]
+        return float(units**2 @ lift.own + lift.common * units.sum() ** 2)
 
 
 def node_of(bundle: Bundle, *, category: str | None, item: str | None, site: str | None) -> Node:
@@ -73,7 +79,7 @@ def node_of(bundle: Bundle, *, category: str | None, item: str | None, site: str
     else:
         inside, label = np.ones(len(bundle.of_item), dtype=bool), "everything"
     share = np.bincount(bundle.of_item, weights=bundle.within * inside, minlength=len(config.categories))
-    parts = np.concatenate([share * bundle.lifted / config.train, np.zeros(len(config.sites))])
+    parts = np.concatenate([share * bundle.lift.factor / config.train, np.zeros(len(config.sites))])
     doubt = _doubt(bundle, inside, share)
     if site is not None:
         if site not in config.sites or site == ELSEWHERE:

@@ -12,6 +12,9 @@ is short. The filter and its likelihood are those of statsmodels.
 
 from __future__ import annotations
 
+from statistics import NormalDist
+from typing import Any
+
 import numpy as np
 
 from components.services.demand.bundle import Bundle, bundle_of
@@ -27,6 +30,10 @@ _SPREAD = np.array([0.7, 1.0, 1.5, 1.5, 1.5])
 """How far from there these five are, in logarithms."""
 _OFFER_SPREAD = 0.5
 _ROUNDS = 25
+_WARM, _AS_SAID, _SCALES = 4, 20.0, (0.8, 9.0)
+"""Weeks that are not looked at for how far the forecast was off; weeks of a series that are held to have gone as the
+model says; and between what variances are scaled."""
+_TENTH = NormalDist().inv_cdf(0.9)
 
 USUAL = StateSpaceParams()
 """What is expected where nothing else is said."""
@@ -68,6 +75,7 @@ class _Group:
         self.noise, self.offered = sigma**2, offered
         size = self.series + 2
         self.filter = KalmanFilter(k_endog=self.series, k_states=size, filter_method=FILTER_UNIVARIATE)
+        self.history = history
         self.filter.bind(np.array(history, dtype=np.float64))
         self.filter["transition"] = np.diag([*np.ones(self.series + 1), 0.0])
         self.filter["selection"] = np.eye(size)
@@ -88,8 +96,36 @@ class _Group:
         spread = result.filtered_state_cov[:-1, :-1, -1]
         seen = np.hstack([np.eye(self.series), self.level[:, None]])  # from the walking states to the series
         walk, irregular = self._variances(found.x)
+        scale = self._scale(result)
         mean = self._lift(found.x[-1])[self.weeks : self.weeks + ahead] * (seen @ own[:-1])
-        return Forecast(np.maximum(mean, 0), seen @ spread @ seen.T, walk, irregular)
+        return Forecast(np.maximum(mean, 0), *(scale * each for each in (seen @ spread @ seen.T, walk, irregular)))
+
+    def _scale(self, result: Any) -> float:
+        """Return by what variances are multiplied, so that 80% of the weeks so far were within their 80% interval.
+
+        The interval is that of a forecast one week ahead: of a variance V by the model, and of the noise on what was
+        released, whose variance is known and is not scaled: sV + σ². A week counts by how much of it is no noise, and
+        `_AS_SAID` weeks of a series are held to have gone as the model says. Few weeks tell little of what is
+        irregular, so that the interval is widened to that of Student's t.
+        """
+        from scipy.stats import t as student
+
+        weeks = np.arange(min(_WARM, self.weeks // 2), self.weeks)
+        design = np.moveaxis(self.filter["design"], 2, 0)[weeks]
+        states, covariances = result.predicted_state.T[weeks], np.moveaxis(result.predicted_state_cov, 2, 0)[weeks]
+        off = np.abs(self.history[weeks] - np.einsum("wsk,wk->ws", design, states))
+        level = np.einsum("wsk,wkl,wsl->ws", design, covariances, design)
+        model = level + np.diag(self.filter["obs_cov"]) - self.noise
+        counts = np.where(np.isfinite(off), (model / (model + self.noise)) ** 2, 0.0)
+
+        def within(scale: float) -> float:
+            inside = off <= _TENTH * np.sqrt(scale * model + self.noise)
+            said = 2 * NormalDist().cdf(_TENTH * np.sqrt(scale)) - 1
+            return float(((counts * inside).sum() + _AS_SAID * said) / (counts.sum() + _AS_SAID))
+
+        scales = np.geomspace(*_SCALES, 61)
+        few = (student.ppf(0.9, max(self.weeks - _WARM, 1)) / _TENTH) ** 2
+        return float(few * next((scale for scale in scales if within(scale) >= 0.8), scales[-1]))
 
     def _cost(self, values: Floats) -> float:
         self._set(values)

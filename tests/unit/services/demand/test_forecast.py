@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.services.demand import naive, statespace
-from components.services.demand.bundle import lifts, shares_within
+from components.services.demand.bundle import shares_within
 from components.services.demand.data import AHEAD, read_catalogue
 from components.services.demand.forecast import Forecast, joined, reconciled
+from components.services.demand.lift import lift_of
 from components.services.demand.release import Released
 from tests.unit.services.demand.shop import PARAMS, START, bundle_of, released_of, write_public
 
@@ -101,16 +102,43 @@ def test_items_of_a_category_share_it_and_noise_gives_none_away(tmp_path: Path) 
     np.testing.assert_allclose(within, 0.5, atol=0.05)
 
 
+NEAR = {"weeks": np.full((10, 2), 100.0), "left": np.array([0.0, 500.0]), "beyond": np.array([500.0])}
+FAR = {**NEAR, "beyond": np.array([2000.0])}
+
+
 def test_what_the_bounds_left_out_is_put_back_for_each_category() -> None:
-    weeks, left = np.full((10, 2), 100.0), np.array([0.0, 500.0])
-    near = {"weeks": weeks, "left": left, "beyond": np.array([500.0])}
-    found = lifts(Released(near, {"left": 1.0, "beyond": 1.0}))
+    found = lift_of(Released(NEAR, {"left": 1.0, "beyond": 1.0})).factor
     np.testing.assert_allclose(found, [1.0, 1.5], atol=0.01)
-    blurred = lifts(Released(near, {"left": 1e5, "beyond": 1.0}))
+    blurred = lift_of(Released(NEAR, {"left": 1e5, "beyond": 1.0})).factor
     np.testing.assert_allclose(blurred, 1.25, atol=0.01)
-    far = {**near, "beyond": np.array([2000.0])}
-    np.testing.assert_allclose(lifts(Released(far, {"left": 1.0, "beyond": 100.0})), [1.0, 3.0], atol=0.02)
-    np.testing.assert_allclose(lifts(Released(far, {"left": 1.0, "beyond": 1000.0})), [1.0, 1.5], atol=0.01)
+    np.testing.assert_allclose(lift_of(Released(FAR, {"left": 1.0, "beyond": 100.0})).factor, [1.0, 3.0], atol=0.02)
+    np.testing.assert_allclose(lift_of(Released(FAR, {"left": 1.0, "beyond": 1000.0})).factor, [1.0, 1.5], atol=0.01)
+
+
+def test_what_is_put_back_is_the_less_sure_the_more_noise_is_in_it_and_the_less_is_known_by_category() -> None:
+    clear, blurred = (lift_of(Released(NEAR, {"left": sigma, "beyond": sigma})) for sigma in (1.0, 50.0))
+    assert (clear.own < blurred.own).all()
+    assert 0 < clear.common < blurred.common
+    assert lift_of(Released(FAR, {"left": 1.0, "beyond": 1.0})).own[1] > 0.1**2 > clear.own[1]
+
+
+@pytest.mark.parametrize(
+    ("shock", "sigma", "least", "most"), [(0.05, 10, 0.8, 1.2), (0.5, 10, 4, 9), (0.05, 2000, 0.8, 1.2)]
+)
+def test_weeks_further_off_than_the_model_says_scale_its_variance_and_noise_of_known_size_does_not(
+    shock: float, sigma: float, least: float, most: float
+) -> None:
+    drawn = np.random.default_rng(5)
+    history = 1000 * (1 + shock * drawn.normal(size=(60, 4))) + sigma * drawn.normal(size=(60, 4))
+    group = statespace._Group(history, np.full(4, float(sigma)), np.zeros((64, 4)), statespace.USUAL)
+    group._set(np.array([*group.expected, 0.0]))
+    assert least * 0.99 <= group._scale(group.filter.filter()) <= most * 1.05
+
+
+def test_an_interval_from_few_weeks_is_wider() -> None:
+    history = sold(40, 5.0)
+    few, many = (by_state_space(history[-weeks:], 0.0).deviation()[0] for weeks in (6, 40))
+    assert (few > many).all()
 
 
 def test_the_bundle_forecasts_a_level_shop_and_its_weekdays(tmp_path: Path) -> None:
