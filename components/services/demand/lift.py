@@ -9,10 +9,6 @@ import numpy as np
 from components.services.demand.data import Floats
 from components.services.demand.release import Released
 
-_DIFFERS = 0.2
-"""How far, as a share, a category's part of what only the whole is known of may be off: chosen on the four sets
-of bench/demand.py."""
-
 
 @dataclass(frozen=True)
 class Lift:
@@ -32,8 +28,8 @@ class Lift:
 def lift_of(released: Released) -> Lift:
     """Return the lift: 1 + units left out ÷ units counted, drawn to that of all where noise hides one's own.
 
-    What is left out beyond the bound of `left` is known of all categories together alone; so `own` holds a doubt
-    about each one's part of it.
+    What is left out beyond the bound of `left` is known of all categories together alone; how far each one's
+    part of it differs cannot be told, and no variance here holds it.
     """
     left, sigma = released.parts["left"], released.sigma["left"]
     counted = np.maximum(released.parts["weeks"].sum(axis=0), 1.0)
@@ -46,7 +42,7 @@ def lift_of(released: Released) -> Lift:
     sure = spread / (spread + noise)
     further, doubt = _further(released)
     factor = 1 + np.maximum(sure * own + (1 - sure) * overall, 0) * further
-    unknown = sure * noise * further**2 + (_DIFFERS * (1 - 1 / further) * (factor - 1)) ** 2
+    unknown = sure * noise * further**2
     return Lift(np.asarray(factor), np.asarray(unknown / factor**2), (doubt / float(factor @ counted)) ** 2)
 
 
