@@ -92,3 +92,18 @@ def test_vectors_of_another_encoder_are_refused(dense: Bundle) -> None:
     other = Bundle(dense.config.model_copy(update={"encoder": "0" * 64}), dense.arrays, dense.catalogue)
     with pytest.raises(ContractBroken, match="encoder"):
         Retrieval(other).candidates("cocoa sweets")
+
+
+@pytest.mark.slow
+def test_what_is_meant_is_encoded_once_however_it_was_typed(dense: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, known = Retrieval(dense), dict[str, np.ndarray]()
+    typed = ["green tea", "gren tea", "green teaa", "dark chocolate", "红茶"]
+    alone = [engine.candidates(query) for query in typed]
+    engine.encode(typed, known)
+    assert set(known) == {"green tea", "dark chocolate"}
+    monkeypatch.setattr(type(engine.encoder), "encode", lambda *_: pytest.fail("it was encoded again"))
+    engine.encode(typed, known)
+    for query, one in zip(typed, alone, strict=True):
+        again = engine.candidates(query, known)
+        assert np.array_equal(again.items, one.items), query
+        np.testing.assert_allclose(again.meaning, one.meaning, atol=1e-6)
