@@ -30,12 +30,12 @@ from .shop import bundle as small_shop
 
 KINDS = ("Dark Chocolate", "Green Tea", "Rye Bread", "Mild Cheese", "Ground Coffee", "Olive Soap")
 BRANDS = ("Foxglove", "Harrow", "Pebble", "Amber", "Linden")
-ITEMS = 150
+ITEMS = 120
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A re-ranker over 150 items of six kinds and five brands that listens to what was taken before."""
+    """A re-ranker over 120 items of six kinds and five brands that listens to what was taken before."""
     drawn = np.random.default_rng(1)
     kinds, brands = np.arange(ITEMS) % len(KINDS), drawn.integers(len(BRANDS), size=ITEMS)
     columns = {
@@ -54,12 +54,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_simulated_people_take_what_the_scores_make_likely_and_are_the_same_for_one_seed(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smaller, "QUERIES", 25)
+    monkeypatch.setattr(smaller, "USERS", 300)
     rows = simulated(whole, 3)
-    assert len(rows) == USERS
+    assert len(rows) == 300
     assert rows.users == simulated(whole, 3).users != simulated(whole, 4).users
     assert {len(one.history) for (one,) in rows.users} == {HISTORY}
     engine = Engine(read_bundle(whole))
@@ -86,6 +88,7 @@ def test_the_smaller_form_meets_its_gate_at_the_usual_limits(
     assert form.tried[0].most_loss <= SmallerBundles().most_loss
 
 
+@pytest.mark.slow
 def test_its_vectors_are_in_half_precision_again_and_near_to_what_they_were(whole: Path, tmp_path: Path) -> None:
     SERVICE.smaller.ways["int4"](whole, tmp_path / "small")  # type: ignore[union-attr]
     one, other = (read_bundle(folder).arrays["vectors"] for folder in (whole, tmp_path / "small"))
@@ -94,6 +97,7 @@ def test_its_vectors_are_in_half_precision_again_and_near_to_what_they_were(whol
     assert 0.97 < cosines.min() < 1 - 1e-4, "four bits are not sixteen"
 
 
+@pytest.mark.slow
 def test_serving_loads_the_smaller_form_alone_and_answers_with_it(whole: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     SERVICE.smaller.ways["int4"](whole, small)  # type: ignore[union-attr]
