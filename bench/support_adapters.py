@@ -3,10 +3,10 @@
 python bench/support_adapters.py shop --users 6000
 python bench/support_adapters.py intents --data PATH --most 6000
 
-LoRA (Hu et al. 2022): each of `--layers` linear maps of the last layer, W, becomes W + s·B·A of rank `--rank`; A is drawn
-and public and B 0 before the first step; A, B and the head are trained by one DP-SGD on the project's own engine,
-under the plan, the schedule and the learning rate of the head. The layers below are public functions of one message and
-are computed once for each. Both are trained from the same floor on the same split. The last line is JSON.
+LoRA (Hu et al. 2022): each of `--layers` linear maps of the last layer, W, becomes W + s·B·A of rank `--rank`; before
+the first step A is drawn, public, and B is 0. A, B and the head are trained by one DP-SGD on the project's own engine,
+under the plan and the schedule of the head. The layers below are public functions of one message, computed once for
+each. Both are trained from the same floor on the same split and the same tokens. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pytorch_lightning as lightning
 import torch
 from machine import machine  # beside this script
+from scipy import stats
 from support import intents_of, messages_of, split
 from torch import Tensor, nn
 from torch.nn import functional
@@ -264,7 +265,8 @@ def main() -> None:
             runs.append(once(train, test, states, params, epsilon, chosen))
             print(epsilon, runs[-1], flush=True)
         gains = np.array([run["adapters"] - run["head"] for run in runs])
-        spread = 1.96 * gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else None
+        error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else None
+        spread = None if error is None else float(stats.t.ppf(0.975, len(gains) - 1) * error)
         figures[str(epsilon)] = {"runs": runs, "gain": float(gains.mean()), "half_width": spread}
         print(epsilon, figures[str(epsilon)], flush=True)
     size = {"train": len(train), "test": len(test), "tokens": states[0].tokens, "away": away(parts[1])}
