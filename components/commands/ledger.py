@@ -10,7 +10,7 @@ import click
 
 from components.commands import accounts as rows
 from components.core import params, settings
-from components.core.errors import Misconfigured
+from components.core.errors import ContractBroken, Misconfigured
 from components.core.params import Block
 
 _NEW = "a new block"
@@ -145,10 +145,19 @@ def plan(
     run = Run(root=here.root, params=chosen, settings=here)
     for block in blocks:
         _require_block(block, chosen.privacy.block)
-    asked = [_planned(run, name, blocks, users) for name in ([service] if service else chosen.services)]
+    asked, lacking = [], dict[str, str]()
+    for name in [service] if service else chosen.services:
+        try:
+            asked.append(_planned(run, name, blocks, users))
+        except ContractBroken as error:  # a public table that it needs is not there
+            if service:
+                raise
+            lacking[name] = str(error)
     if as_json:
-        _print({"genesis": run.ledger().genesis, "plans": asked})
+        _print({"genesis": run.ledger().genesis, "plans": asked, "cannot_be_planned": lacking})
         return
+    for name, why in lacking.items():
+        click.echo(f"{name} cannot be planned. {why}")
     for place, one in enumerate(asked):
         if place:
             click.echo()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 from components.core.records import PrivacyStatement
 from components.privacy.statement import candidate_of
 from components.privacy.statement_figures import flat
 from components.registry.evidence import VersionEvidence
 
 _DIGEST = 64
+_PARAMETERS = 600
+"""Characters for a mechanism's parameters; a registry's text has room for 5,000, and the statement has them all."""
 _SAID_IN_FULL = ("The trusted zone", "What one user is shown")
 """Gaps of which the clauses above them say more."""
 
@@ -52,7 +56,7 @@ def model_card(evidence: VersionEvidence) -> str:
 def _promise(stated: PrivacyStatement) -> list[str]:
     """Return the statement in the order of its page, briefly: a registry's text has room for 5,000 characters."""
     own = next((one.parameters for one in stated.charged if one.mechanism == candidate_of(stated)), {})
-    parameters = ", ".join(f"{name} {value}" for name, value in flat(own).items() if len(value) < _DIGEST)
+    parameters = _in_brief([f"{name} {value}" for name, value in flat(own).items() if len(value) < _DIGEST])
     gaps = [gap for gap in stated.not_covered if not (stated.joint and gap.startswith(_SAID_IN_FULL))]
     return [
         f"({stated.epsilon:.3g}, {stated.delta:.2g})-differential privacy for every {stated.unit} "
@@ -64,6 +68,13 @@ def _promise(stated: PrivacyStatement) -> list[str]:
         *(["", stated.trusted_zone] if stated.trusted_zone else []),
         *(["", "Not covered:", "", *(f"- {gap}" for gap in gaps)] if gaps else []),
     ]
+
+
+def _in_brief(parameters: list[str]) -> str:
+    lengths = itertools.accumulate(len(one) + 2 for one in parameters)
+    kept = sum(length <= _PARAMETERS for length in lengths)
+    left = len(parameters) - kept
+    return ", ".join(parameters[:kept]) + (f", and {left} more in the statement" if left else "")
 
 
 def _charged(stated: PrivacyStatement) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.core import params, service, settings
-from components.core.errors import ContractBroken
+from components.core.errors import ContractBroken, Misconfigured
 from components.core.evidence import RecordStore
 from components.core.trials import with_trials
 
@@ -75,10 +75,17 @@ class Run:
         """Return a service with the candidates that take part, trials of a tuning included, and its checked parameters.
 
         Raises:
-            Misconfigured: there is no such service, or its parameters or a trial's have an unknown key.
+            Misconfigured: there is no such service or the parameters do not name it, or its own or a trial's have an
+                unknown key.
         """
         found = service.find(name)
-        own = params.parse(found.params, self.params.services.get(name, {}), f"params.yaml: services.{name}")
+        if name not in self.params.services:
+            raise Misconfigured(
+                f"The service {name} is not among those of params.yaml",
+                limit=f"services: {', '.join(self.params.services)}",
+                next_step=f"Add it there (`{name}: {{}}`), or name one of those.",
+            )
+        own = params.parse(found.params, self.params.services[name], f"params.yaml: services.{name}")
         return with_trials(found.taking_part(own), self.params.training.trials.get(name, {}), own), own
 
     def ledger(self) -> Ledger:

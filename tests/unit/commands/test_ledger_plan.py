@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from components.core import service
-from components.core.errors import BudgetExhausted, JaliError, Misconfigured
+from components.core.errors import BudgetExhausted, ContractBroken, JaliError, Misconfigured
 from components.core.params import Cap, Split
 from components.core.private import Private
 from components.core.settings import Settings
 from components.privacy.ledger import Ledger, Partition
 from components.privacy.release import Gaussian, Release
 from components.services.recommend import SERVICE
+from components.stages import planned as stage
 from tests.unit.commands.conftest import ON_BOTH, PARAMS
 from tests.unit.commands.test_ledger import opened
 from tests.unit.stages.toy import SERVICE as TOY
@@ -40,6 +41,26 @@ def charge(here: Settings, sigma: float, *, blocks: tuple[str, ...] = ("2026Q1",
     release = Release(mechanism="gram", service="ads", sensitivity=1.0, event=event, blocks=blocks, split="train")
     with ledger.release(release, key=rows.digest, of=rows) as opened:
         opened.intend(1)
+
+
+def test_where_one_service_cannot_be_planned_the_others_are_and_it_says_why(
+    run: Run, here: Settings, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = stage.planned
+
+    def without_ads(of: object, name: str, users: object) -> object:
+        if name == "ads":
+            raise ContractBroken("The public table ads is missing")
+        return real(of, name, users)
+
+    monkeypatch.setattr(stage, "planned", without_ads)
+    (here.root / "params.yaml").write_text(PARAMS.replace("recommend: {}", "recommend: {}, ads: {}"))
+    said = json.loads(run("ledger", "plan", "--users", "20000", "--block", "2026Q1", "--json"))
+    assert [one["service"] for one in said["plans"]] == ["recommend"]
+    assert "ads is missing" in said["cannot_be_planned"]["ads"]
+    assert "ads cannot be planned" in run("ledger", "plan", "--users", "20000", "--block", "2026Q1")
+    with pytest.raises(ContractBroken):
+        run("ledger", "plan", "ads", "--users", "20000", "--block", "2026Q1")
 
 
 def rows_of(here: Settings) -> int:

@@ -57,6 +57,18 @@ def test_the_card_holds_the_whole_statement_and_fits_into_the_registrys_column(s
     assert len(card) < 5000
 
 
+def test_a_mechanism_with_many_parameters_names_the_first_and_says_how_many_there_are_besides(settings):
+    of = evidence(settings.home)
+    stated = statement(**FACTS, audit=AUDIT)
+    fields = {name: getattr(stated, name) for name in type(stated).model_fields}
+    many = {f"parameter {place}": "of some length" for place in range(200)}
+    charged = tuple(one.model_copy(update={"parameters": many}) for one in stated.charged)
+    card = model_card(replace(of, **_restated(of, **fields | {"charged": charged})))
+    assert "(parameter 0 of some length, " in card
+    assert "more in the statement)" in card
+    assert len(card) < 5000
+
+
 def test_the_same_bundle_and_verdict_are_registered_once(settings, echo):
     first, _ = versioned(settings, echo)
     second, _ = versioned(settings, echo)

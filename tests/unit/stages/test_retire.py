@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from components.core.errors import BudgetExhausted
+from components.core.errors import BudgetExhausted, ContractBroken
 from components.core.private import Private
 from components.data.collect import Collected
 from components.privacy import accounting
 from components.privacy.release import Gaussian, Release
+from components.stages import planned as planned_stage
 from components.stages import prepare as prepare_stage
 from components.stages.dataset import dataset_of
 from components.stages.planned import Users, planned
@@ -36,6 +37,24 @@ def window(run: Run, *blocks: str) -> None:
     write_prepared(run, rows)
     record = Collected(source="shop", public=True, start=None, end=None, blocks=blocks, digest_keyed="a" * 64)
     record.write(run.data / "raw" / "collected.json")
+
+
+def test_a_service_that_the_dataset_has_nothing_for_keeps_no_block_from_the_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_ads(of: Run, name: str, users: Users) -> object:
+        if name == "ads":
+            raise ContractBroken("The public table ads is missing")
+        return planned(of, name, users)
+
+    window(run, *QUARTERS)
+    spend(run, "2024Q1", 0.99)
+    alone = Run(run.root, run.params, run.settings)
+    both = replace(run, params=run.params.model_copy(update={"services": {"toy": {}, "ads": {}}}))
+    monkeypatch.setattr(planned_stage, "planned", without_ads)
+    split(both)
+    assert blocks_in(both) == {"2024Q2"}
+    assert dataset_of(alone).blocks == ("2024Q2",)
 
 
 def spend(run: Run, block: str, share: float, which: str = "train") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -50,3 +51,9 @@ def test_a_second_training_waits_for_the_first_and_then_has_the_workspace_alone(
         list(both.map(train, ("one", "other")))
     first, second = order[0].split()[0], order[2].split()[0]
     assert order == [f"{first} begins", f"{first} ends", f"{second} begins", f"{second} ends"]
+
+
+def test_a_service_that_the_parameters_do_not_name_is_none_whatever_its_folder_holds(run: Run) -> None:
+    without = replace(run, params=run.params.model_copy(update={"services": {"other": {}}}))
+    with pytest.raises(Misconfigured, match="toy is not among those"):
+        without.service("toy")
