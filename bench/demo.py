@@ -1,6 +1,7 @@
 """The demonstration on a fresh JALI_HOME: seconds of the first and of the second run, and the memory of all it starts.
 
-    python bench/demo.py [--source ta-feng] [--data FOLDER_WITH_WHEELS]
+    python bench/demo.py [--source ta-feng] [--services recommend] [--data FOLDER_WITH_WHEELS]
+    python bench/demo.py --source shop --services all
 
 Ours is the first run, the peer is the second, which finds what the first made. Both start the servers. Memory is the
 sum of proportional set sizes of the demonstration and of every process that it started, at its highest.
@@ -36,14 +37,19 @@ def main() -> None:
         names = {"JALI_HOME": str(home), "JALI_ROOT": str(root), "PYTHONPATH": str(root)}
         environment = {**os.environ, **PORTS, **names}
         command = [sys.executable, "-m", "components.cli"]
+        demo = [*command, "demo", "--source", options.source, "--services", options.services]
         try:
-            first, memory = _run([*command, "demo", "--source", options.source], root, environment)
+            first, memory = _run(demo, root, environment)
             subprocess.run([*command, "down"], cwd=root, env=environment, check=True, capture_output=True)
-            second, _ = _run([*command, "demo", "--source", options.source], root, environment)
+            second, _ = _run(demo, root, environment)
         finally:
             subprocess.run([*command, "down"], cwd=root, env=environment, check=False, capture_output=True)
     print(f"{machine()}: {first:.0f} s the first time, {second:.0f} s the second, {memory:.0f} MB at most")
-    figures = {"name": f"demo on {options.source}", "ours": round(first, 1), "peer": round(second, 1)}
+    figures = {
+        "name": f"demo of {options.services} on {options.source}",
+        "ours": round(first, 1),
+        "peer": round(second, 1),
+    }
     whole = {
         **figures,
         "ratio": round(first / second, 2),
@@ -84,6 +90,7 @@ def _watch(root: str, peak: list[float], done: threading.Event) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="ta-feng")
+    parser.add_argument("--services", default="recommend", help="all, or names with commas between them")
     parser.add_argument("--data", type=Path, help="a folder with the published wheels, to save the download")
     return parser.parse_args()
 

@@ -198,6 +198,8 @@ class Service:
         grid: what a search may try, by personal candidate and key of the parameters; the keys are those that shape a
             plan, since all trials read the same rows. Public: nothing in it was chosen by looking at people's rows.
         chosen: params -> the candidates that take part, the floor among them; all, where None. The others cost nothing.
+        made_up: params -> keys whose value is still the simulated shop's own, of what a customer is told: nothing is
+            trained with them on people's rows.
     """
 
     name: str
@@ -226,6 +228,7 @@ class Service:
     smaller: Smaller | None = None
     chosen: Callable[[Any], Sequence[str]] | None = None
     grid: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    made_up: Callable[[Any], Sequence[str]] = lambda params: ()
 
     @property
     def path(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from components.core import digest
+from components.core.errors import Misconfigured
 from components.core.files import atomic_path
 from components.core.private import Private
 from components.core.progress import Progress, no_progress
@@ -35,10 +36,15 @@ def train(run: Run, name: str, progress: Progress = no_progress) -> tuple[Traine
 
     All of it together, counts and losing candidates included, costs `training.epsilon` at the δ that is stated, though
     noise and δ follow the count: that is the theorem of `components.privacy.adaptive`.
+
+    Raises:
+        BudgetExhausted: it does not fit.
+        Misconfigured: customers would be told what the simulated shop says; nothing was charged.
     """
     from components.privacy.plan import allocate
 
     service, params = run.service(name)
+    _require_own_words(run, service, params)
     epsilon, rows = run.params.training.epsilon, private_rows(run, name)["train"]
     catalogue = service.catalogue(public_tables(run), params)
     count, stated = counted(run, "train", name)
@@ -96,6 +102,14 @@ def observed(run: Run, one: Trained) -> Observed | None:
 
 def _observed_key(key: str, bundle: str) -> str:
     return digest.of_json(["canaries", key, bundle])
+
+
+def _require_own_words(run: Run, service: Service, params: Any) -> None:
+    if not dataset_of(run).public and (kept := service.made_up(params)):
+        raise Misconfigured(
+            f"A real shop's customers would be told what the simulated shop says: {', '.join(kept)} is not set",
+            next_step=f"Set services.{service.name}.{kept[0]} in params.yaml to your own.",
+        )
 
 
 def _fitted(

@@ -55,5 +55,6 @@ SERVICE = Service(
     story=api.story,
     smaller=SMALLER,
     grid=GRID,
+    made_up=lambda params: [] if params.policies else ["policies"],
 )
 """What flows, gates, registry and serving know of it."""

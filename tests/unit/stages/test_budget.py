@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from components.core import service
+from components.core.errors import Misconfigured
 from components.core.records import Evaluation, Population
+from components.data.collect import Collected
 from components.privacy import accounting, adaptive, mechanisms
 from components.privacy.release import Gaussian
+from components.services.support import SERVICE as SUPPORT
+from components.services.support.params import SupportParams
 from components.stages.budget import Budget
 from components.stages.evaluate import evaluate
 from components.stages.rows import count_event, counted, kept_within, left_after_count
 from components.stages.run import Run
+from components.stages.split import split
 from components.stages.train import train
 from tests.unit.stages.conftest import USERS, but
+from tests.unit.stages.toy import SERVICE
 
 SPLITS = {"train": 3.0, "validation": 6.0, "test": 6.0}
 
@@ -98,3 +106,17 @@ def test_evaluating_costs_the_training_account_nothing(divided: Run) -> None:
     after = [account for account in divided.ledger().accounts() if account.split == "train"]
     assert before == after
     assert Evaluation.read(divided.evidence("toy", "evaluate") / "test.json") == found
+
+
+def test_on_peoples_rows_nothing_is_trained_that_would_tell_them_what_the_simulated_shop_says(
+    prepared: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "find", lambda name: replace(SERVICE, made_up=SUPPORT.made_up))
+    monkeypatch.setattr(Run, "service", lambda self, name: (service.find(name), SupportParams()))
+    people = Collected(source="shop", public=False, start=None, end=None, blocks=("2024Q1",), digest_keyed="a" * 64)
+    people.write(prepared.data / "raw" / "collected.json")
+    split(prepared)
+    with pytest.raises(Misconfigured, match=r"policies is not set.*services\.toy\.policies"):
+        train(prepared, "toy")
+    assert prepared.ledger().accounts() == []
+    assert SUPPORT.made_up(SupportParams(policies="/srv/policies")) == []
