@@ -82,7 +82,7 @@ class Answer(BaseModel):
 
     ads: list[Ranked]
     capped: int
-    """Ads that were left out by the frequency cap."""
+    """Ads that are booked and were left out by the frequency cap."""
     unknown: int
     """Items and ads of the request that the bundle does not know."""
     model_version: int | None = None

@@ -36,8 +36,6 @@ LOOKS = ("click", "cart", "purchase", "review")
 
 _AD_COLUMNS = ["ad", "item", "campaign", "placement", "starts", "ends", "bid"]
 _READ = ["user", "ts", "event", "session", "item", "ad", "position"]
-_SECONDS = 34
-_PAST = (1 << _SECONDS) - 1
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ clipping these takes a tenth off a gain, and the narrow range nine tenths off it
 EDGES = log_odds_edges(26, 0.005, 0.35)
 SERVING = int(np.searchsorted(EDGES, 0.08))
 """The first bin whose scores count as "will be clicked" for precision, recall and F1: about twice the mean rate."""
-THRESHOLD = float(EDGES[SERVING - 1])
 
 
 def score(folder: Path, rows: Rows, seed: int) -> Floats:
@@ -80,6 +79,6 @@ HISTOGRAM = Histogram(
 
 
 def probe(folder: Path) -> dict[str, float]:
-    """Return the spread of the ads' released click rates (standard deviation of the logits): exact, and free."""
+    """Return the spread of the ads' released click rates (mean distance of their logits from the mean): exact."""
     rates = read_bundle(folder).arrays["ad"].astype(np.float64)
     return {"spread_of_rates": float(np.abs(rates - rates.mean()).mean())}

@@ -83,7 +83,8 @@ class Because(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     history: list[float | None]
-    """Units of the latest weeks as they were released, noise included, from the oldest; null where one is missing."""
+    """Units of the latest weeks, from the oldest; null where one is missing. They are those that were released, noise
+    included, with what the bounds left out put back, for all users; of an item its share of them."""
     privacy_noise: float
     """Standard deviation of the noise on each of them, units."""
     bounded_share: float
@@ -126,7 +127,7 @@ def predict(bundle: Bundle, request: Request) -> Answer:
     from components.services.demand.nodes import Demand, node_of
 
     demand = Demand(bundle, node_of(bundle, category=request.category, item=request.item, site=request.site))
-    mean, deviation = demand.of(_days(request.lead_time_days))
+    mean, deviation = demand.of(_days(demand, request.lead_time_days))
     costs = {"holding": request.holding_cost, "shortage": request.shortage_cost}
     proposal = order(mean, deviation, stock=request.stock, **costs)
     return Answer(
@@ -161,11 +162,23 @@ def story(ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> list[str]:
     ]
 
 
-def _days(days: int) -> Any:
-    """Return the part of each week, `(MOST_WEEKS,)`, that lies within the next `days` days."""
+def _days(demand: Demand, days: int) -> Any:
+    """Return the part of each week's units, `(MOST_WEEKS,)`, that is of the next `days` days."""
     import numpy as np
 
-    return np.clip(days / 7 - np.arange(MOST_WEEKS), 0, 1)
+    (whole, rest), parts = divmod(days, 7), np.zeros(MOST_WEEKS)
+    parts[:whole] = 1
+    if rest:
+        parts[whole] = _of_days(demand)[:rest].sum()
+    return parts
+
+
+def _of_days(demand: Demand) -> Any:
+    """Return `(7,)` the share of each day in a week of the forecast, from its first."""
+    import numpy as np
+
+    begins = demand.bundle.config.last + timedelta(days=1)
+    return np.roll(demand.bundle.weekday, -begins.weekday())
 
 
 def _periods(demand: Demand, request: Request) -> list[Period]:
@@ -173,7 +186,7 @@ def _periods(demand: Demand, request: Request) -> list[Period]:
 
     bundle = demand.bundle
     begins = bundle.config.last + timedelta(days=1)
-    share = np.roll(bundle.weekday, -begins.weekday()) if request.by == "day" else np.ones(1)
+    share = _of_days(demand) if request.by == "day" else np.ones(1)
     found = []
     for week in range(request.weeks):
         for place, part in enumerate(share):

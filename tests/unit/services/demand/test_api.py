@@ -69,6 +69,12 @@ def test_a_longer_lead_time_and_a_dearer_shortage_order_more(client: Client) -> 
     assert answer(client, stock=1e9)["reorder"]["quantity"] == 0
 
 
+@pytest.mark.parametrize("days", [1, 3, 7, 10, 84])
+def test_what_is_ordered_for_some_days_is_what_those_days_are_said_to_sell(client: Client, days: int) -> None:
+    found = answer(client, by="day", weeks=12, lead_time_days=days)
+    assert found["reorder"]["demand_mean"] == pytest.approx(sum(day["mean"] for day in found["periods"][:days]))
+
+
 def test_it_says_where_the_figures_come_from(client: Client) -> None:
     because = answer(client, item="i0")["because"]
     assert len(because["history"]) == 12
