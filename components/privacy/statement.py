@@ -14,7 +14,7 @@ from components.privacy.release import Event, Gaussian, Release, SampledGaussian
 
 Purpose = Literal["count", "floor", "candidate", "choosing", "judging"]
 
-UNIT = "one user: everything that one user did within the blocks, up to the service's limits a user"
+UNIT = "one user: everything that one user did within the blocks, up to the service's limits for a user"
 NEIGHBOURS = "datasets that differ by one user, added or removed"
 
 NOT_COVERED = (
