@@ -32,7 +32,7 @@ import numpy as np
 from components.core.errors import ContractBroken
 from components.core.records import Interval
 from components.core.service import Histogram, Metric
-from components.evaluation.histograms import JointPlan, NoisedHistograms, clipped
+from components.evaluation.histograms import JointPlan, NoisedHistograms
 from components.evaluation.intervals import Counted
 from components.evaluation.moments import Floats
 
@@ -98,13 +98,6 @@ def projected(means: Floats, mass: float) -> Floats:
     excess = (np.cumsum(falling, axis=-1) - total) / np.arange(1, means.shape[-1] + 1)
     kept = np.maximum((falling > excess).sum(axis=-1, keepdims=True) - 1, 0)
     return np.where(total > 0, np.maximum(means - np.take_along_axis(excess, kept, axis=-1), 0.0), 0.0)
-
-
-def unnoised(histogram: Histogram, vectors: Floats) -> dict[str, float]:
-    """Return the figures of the users of `vectors` without noise: for ceilings, on public sources alone."""
-    means = clipped(vectors, size=histogram.size, mass=histogram.mass).mean(axis=0)
-    found = _figures(histogram, means)
-    return {metric.name: _within(metric, found[metric.name]) for metric in histogram.metrics}
 
 
 def _figures(histogram: Histogram, means: Floats) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from components.core.errors import ContractBroken
 from components.core.service import Histogram, Metric
 from components.evaluation import confusion_figures, derived, score_figures
 from components.evaluation.cells import confusion_cells, even_edges, score_cells
-from components.evaluation.derived import intervals_of, projected, unnoised
+from components.evaluation.derived import intervals_of, projected
 from components.evaluation.histograms import clipped
 from components.evaluation.intervals import Counted
 
@@ -139,10 +139,4 @@ def test_a_figure_that_is_no_number_has_its_whole_range():
 def test_figures_that_are_not_declared_are_refused():
     of = Histogram(size=2, of=None, figures=lambda means: {"y": 1.0}, metrics=(Metric("x"),))
     with pytest.raises(ContractBroken, match="x"):
-        unnoised(of, np.ones((3, 2)))
-
-
-def test_ceilings_are_the_figures_without_noise():
-    random = np.random.default_rng(25)
-    found = unnoised(MATRIX, messages(random, 50_000))
-    assert found["accuracy"] == pytest.approx(0.833, abs=0.01)
+        intervals_of(np.ones(2), of, noise=1.0, mass=1.0, rows=Counted(100.0, 4.0), confidence=0.95)
